@@ -1,0 +1,40 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// What every room is built with: language mode 6, and spans that may be stored in a reader.
+let room: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableExperimentalFeature("Lifetimes"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+    // Measured: within 3 % of C, where plain -O is 12 to 20 % behind. Bounds and overflow checks stay.
+    .unsafeFlags(["-enforce-exclusivity=unchecked", "-cross-module-optimization"], .when(configuration: .release)),
+]
+
+let package = Package(
+    name: "culvert",
+    products: [],
+    dependencies: [],
+    targets: [
+        .target(
+            name: "COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")],
+            linkerSettings: [.linkedLibrary("crypto")]),
+
+        .target(name: "Wire", swiftSettings: room),
+        .target(name: "Cryptography", dependencies: ["Wire", "COpenSSL"], swiftSettings: room),
+        .target(name: "IKE", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
+        .target(name: "ESP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
+        .target(name: "L2TP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
+        .target(name: "PPP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
+        .target(name: "Accounts", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
+
+        .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
+        .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Wire"], swiftSettings: room),
+        .testTarget(name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography"], swiftSettings: room),
+        .testTarget(name: "ESPTests", dependencies: ["ESP", "Wire", "Cryptography"], swiftSettings: room),
+        .testTarget(name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], swiftSettings: room),
+        .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
+        .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
+    ]
+)

@@ -1,0 +1,151 @@
+/// An IPv4 address.
+public struct IPv4Address: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// The address as a number, its first octet the most significant.
+    public var value: UInt32
+
+    /// The address with the number `value`.
+    @inlinable public init(_ value: UInt32) { self.value = value }
+
+    /// The address of four octets.
+    @inlinable public init(_ first: UInt8, _ second: UInt8, _ third: UInt8, _ fourth: UInt8) {
+        value = UInt32(first) << 24 | UInt32(second) << 16 | UInt32(third) << 8 | UInt32(fourth)
+    }
+
+    /// The address that `text` writes in four decimal parts, or nil.
+    public init?(_ text: some StringProtocol) {
+        var value: UInt32 = 0
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 4 else { return nil }
+        for part in parts {
+            guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+                let octet = UInt8(part)
+            else { return nil }
+            value = value << 8 | UInt32(octet)
+        }
+        self.value = value
+    }
+
+    /// 0.0.0.0
+    public static let any = IPv4Address(0)
+
+    /// The four octets, in the order in which they travel.
+    @inlinable public var octets: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * UInt32($0))) } }
+
+    /// Orders addresses as numbers.
+    @inlinable public static func < (left: IPv4Address, right: IPv4Address) -> Bool { left.value < right.value }
+
+    /// Dotted decimal.
+    public var description: String { octets.map(String.init).joined(separator: ".") }
+}
+
+/// An IPv6 address.
+public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
+    /// The first 64 bits.
+    public var high: UInt64
+    /// The last 64 bits.
+    public var low: UInt64
+
+    /// The address of two halves.
+    @inlinable public init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
+
+    /// The sixteen octets, in the order in which they travel.
+    public var octets: [UInt8] {
+        [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - 8 * UInt64($0))) } }
+    }
+
+    /// Eight groups in hexadecimal, the longest run of zeros shortened (RFC 5952).
+    public var description: String {
+        let groups = [high, low].flatMap { half in (0..<4).map { UInt16(truncatingIfNeeded: half >> (48 - 16 * UInt64($0))) } }
+        var best = 0..<0
+        var start = 0
+        while start < 8 {
+            var end = start
+            while end < 8, groups[end] == 0 { end += 1 }
+            if end - start > max(best.count, 1) { best = start..<end }
+            start = max(end, start + 1)
+        }
+        let text = { (range: Range<Int>) in groups[range].map { String($0, radix: 16) }.joined(separator: ":") }
+        return best.isEmpty ? text(0..<8) : "\(text(0..<best.lowerBound))::\(text(best.upperBound..<8))"
+    }
+}
+
+/// An IP address of either version.
+public enum IPAddress: Hashable, Sendable, CustomStringConvertible {
+    /// An IPv4 address.
+    case v4(IPv4Address)
+    /// An IPv6 address.
+    case v6(IPv6Address)
+
+    /// The octets, in the order in which they travel: 4 or 16.
+    public var octets: [UInt8] {
+        switch self {
+        case .v4(let address): address.octets
+        case .v6(let address): address.octets
+        }
+    }
+
+    /// The address as people write it.
+    public var description: String {
+        switch self {
+        case .v4(let address): address.description
+        case .v6(let address): address.description
+        }
+    }
+}
+
+/// An IP address and a UDP port.
+public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+    /// The address.
+    public var address: IPAddress
+    /// The UDP port.
+    public var port: UInt16
+
+    /// The port `port` at `address`.
+    @inlinable public init(address: IPAddress, port: UInt16) { (self.address, self.port) = (address, port) }
+
+    /// The port `port` at an IPv4 address.
+    @inlinable public init(_ address: IPv4Address, _ port: UInt16) { self.init(address: .v4(address), port: port) }
+
+    /// `address:port`, an IPv6 address in brackets.
+    public var description: String {
+        switch address {
+        case .v4(let address): "\(address):\(port)"
+        case .v6(let address): "[\(address)]:\(port)"
+        }
+    }
+}
+
+/// An IPv4 network: an address and the number of leading bits that count.
+public struct IPv4Network: Hashable, Sendable, CustomStringConvertible {
+    /// The network's address, its host bits zero.
+    public let address: IPv4Address
+    /// The number of leading bits, 0 to 32.
+    public let prefixLength: Int
+
+    /// The network of `prefixLength` leading bits around `address`; nil if that is not 0 to 32.
+    public init?(_ address: IPv4Address, prefixLength: Int) {
+        guard (0...32).contains(prefixLength) else { return nil }
+        self.prefixLength = prefixLength
+        self.address = IPv4Address(address.value & Self.mask(prefixLength))
+    }
+
+    /// The network that `text` writes as `address/bits`, or nil. Host bits that are set are refused.
+    public init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let address = IPv4Address(parts[0]), let bits = Int(parts[1]),
+            let network = IPv4Network(address, prefixLength: bits), network.address == address
+        else { return nil }
+        self = network
+    }
+
+    /// Whether `candidate` lies in the network.
+    public func contains(_ candidate: IPv4Address) -> Bool { candidate.value & Self.mask(prefixLength) == address.value }
+
+    /// The last address, which in most networks is the broadcast address.
+    public var last: IPv4Address { IPv4Address(address.value | ~Self.mask(prefixLength)) }
+
+    /// `address/bits`.
+    public var description: String { "\(address)/\(prefixLength)" }
+
+    static func mask(_ prefixLength: Int) -> UInt32 { prefixLength == 0 ? 0 : UInt32.max << UInt32(32 - prefixLength) }
+}
