@@ -4,6 +4,8 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case natKeepalive
     /// Shorter than an ESP header or the non-ESP marker.
     case tooShort
+    /// It came to an address that is not one of the configured endpoints.
+    case notOurEndpoint
     /// The payload of ESP is not UDP, or its UDP header does not fit.
     case notUDP
     /// UDP, but not to L2TP's port: the SA was made for L2TP alone.
@@ -34,6 +36,8 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case notEncrypted
     /// A message for the control loop, which has too many waiting.
     case controlQueueFull
+    /// An SA whose keys do not fit its algorithms: a fault of ours, since the negotiation made both.
+    case notInstalled
     /// A message from the control loop for a peer or session that is gone.
     case messageForGone
 }
