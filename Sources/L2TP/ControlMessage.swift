@@ -120,7 +120,8 @@ struct ControlMessage: Sendable {
             var randomVector: [UInt8]?
             var isFirst = true
             while !reader.isAtEnd {
-                guard let header = try? AVPHeader.parse(&reader), let value = try? reader.readSpan(header.valueByteCount)
+                guard let header = try? AVPHeader.parse(&reader),
+                    let value = try? reader.readSpan(header.valueByteCount)
                 else {
                     note(.brokenAVP)
                     return
@@ -217,5 +218,5 @@ struct ControlMessage: Sendable {
 /// Text from a peer, fit for a log line: at most 128 octets, UTF-8 repaired, without control characters.
 func printable(_ bytes: [UInt8]) -> String {
     let text = String(decoding: bytes.prefix(128), as: UTF8.self)
-    return String(String.UnicodeScalarView(text.unicodeScalars.filter { $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) }))
+    return String(text.unicodeScalars.filter { $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) })
 }

@@ -1,5 +1,5 @@
 /// Why a control message, or a part of it, had no effect. Every reason has its counter.
-public enum L2TPDrop: Int, Error, CaseIterable, Sendable {
+public enum L2TPDrop: UInt8, Error, CaseIterable, Sendable {
     /// Shorter than a control header, or its T bit is not set.
     case notControl
     /// The version is not 2 (RFC 2661, 3.1; 1 is L2F).
@@ -22,11 +22,13 @@ public enum L2TPDrop: Int, Error, CaseIterable, Sendable {
     case acknowledgesUnsent
     /// A SCCRQ that a new tunnel was already made for.
     case lateRequest
-    /// A SCCRQ beyond the limit of unfinished ones.
+    /// An unfinished tunnel that made room for a newer SCCRQ of its peer.
     case tooManyHalfOpenTunnels
     /// A SCCRQ that was refused with a StopCCN.
     case requestRefused
-    /// An answer that was not sent since too many wait.
+    /// An ICRQ or OCRQ that was refused with a CDN.
+    case callRefused
+    /// A refusal that was not sent since too many wait.
     case tooManyRefusals
     /// A message of an optional type that we do not know (4.4.1).
     case unknownOptionalMessage
@@ -36,17 +38,4 @@ public enum L2TPDrop: Int, Error, CaseIterable, Sendable {
     case unknownSession
     /// On a tunnel that is ending.
     case tunnelEnding
-}
-
-/// How often each reason of ``L2TPDrop`` occurred.
-public struct L2TPDropCounters: Sendable {
-    private var counts = [UInt64](repeating: 0, count: L2TPDrop.allCases.count)
-
-    /// The count of one reason.
-    public subscript(drop: L2TPDrop) -> UInt64 { counts[drop.rawValue] }
-
-    /// All reasons together.
-    public var total: UInt64 { counts.reduce(0, &+) }
-
-    mutating func count(_ drop: L2TPDrop, times: Int = 1) { counts[drop.rawValue] &+= UInt64(clamping: times) }
 }

@@ -41,10 +41,10 @@ public struct L2TPConfiguration: Sendable {
     /// Most live tunnels of one IPsec peer. A client needs one; a client that vanished and dials anew needs more for a
     /// while; a gateway behind which several dial may need a few.
     public var tunnelsPerPeerMaximum = 16
-    /// Most tunnels of one peer whose setup has not finished.
-    public var halfOpenTunnelsPerPeerMaximum = 4
-    /// Most stopped tunnels of one peer that are still remembered; beyond, the oldest is forgotten.
-    public var lingeringTunnelsPerPeerMaximum = 16
+    /// Most tunnels of one peer whose setup has not finished; beyond, the oldest of them makes room.
+    public var halfOpenTunnelsPerPeerMaximum = 8
+    /// Most ended tunnels of one peer that are still remembered; beyond, the oldest is forgotten.
+    public var endedTunnelsPerPeerMaximum = 16
     /// Most sessions in one tunnel.
     public var sessionsPerTunnelMaximum = 16
     /// Most tunnels in all, remembered ones included.

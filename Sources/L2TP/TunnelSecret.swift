@@ -30,7 +30,9 @@ enum TunnelSecret {
         let plain = applyStream(
             to: [UInt8](copying: hidden), type: type, secret: secret, randomVector: randomVector, decrypting: true)
         return plain.read { reader in
-            guard let length = try? reader.readUInt16(), let value = try? reader.readBytes(Int(length)) else { return nil }
+            guard let length = try? reader.readUInt16(), let value = try? reader.readBytes(Int(length)) else {
+                return nil
+            }
             return value
         }
     }
