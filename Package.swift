@@ -20,6 +20,10 @@ let package = Package(
         .target(
             name: "COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")],
             linkerSettings: [.linkedLibrary("crypto")]),
+        .target(name: "CLinux"),
+        .systemLibrary(
+            name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
+        .systemLibrary(name: "CNFTables", pkgConfig: "libnftables", providers: [.apt(["libnftables-dev"])]),
 
         .target(name: "Wire", swiftSettings: room),
         .target(name: "Cryptography", dependencies: ["Wire", "COpenSSL"], swiftSettings: room),
@@ -28,6 +32,9 @@ let package = Package(
         .target(name: "L2TP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "PPP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "Accounts", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
+        .target(
+            name: "IO", dependencies: ["Wire", "CLinux", "CNetlink", "CNFTables"],
+            swiftSettings: room),
 
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Wire"], swiftSettings: room),
@@ -36,5 +43,6 @@ let package = Package(
         .testTarget(name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
+        .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux"], swiftSettings: room),
     ]
 )
