@@ -1,5 +1,5 @@
 /// Why something that the peer sent had no effect. Every reason is counted, per link.
-public enum PPPDrop: Int, CaseIterable, Sendable {
+public enum PPPDrop: UInt8, CaseIterable, Sendable {
     /// A frame ends before its protocol field does.
     case truncatedFrame
     /// A protocol number that is even, which RFC 1661 section 2 forbids.
@@ -38,19 +38,4 @@ public enum PPPDrop: Int, CaseIterable, Sendable {
     case dataFrame
     /// The link has ended.
     case ended
-}
-
-/// How often each reason of ``PPPDrop`` has struck.
-public struct PPPDropCounters: Sendable, Equatable {
-    private var counts = [UInt64](repeating: 0, count: PPPDrop.allCases.count)
-
-    init() {}
-
-    /// How often `reason` struck.
-    public subscript(reason: PPPDrop) -> UInt64 { counts[reason.rawValue] }
-
-    /// All reasons together.
-    public var total: UInt64 { counts.reduce(0, &+) }
-
-    mutating func count(_ reason: PPPDrop) { counts[reason.rawValue] &+= 1 }
 }
