@@ -12,7 +12,8 @@ private enum Vector {
 
     static func exchange(userName: String = "User") -> MSCHAPv2 {
         MSCHAPv2(
-            authenticatorChallenge: authenticatorChallenge, peerChallenge: peerChallenge, userName: Array(userName.utf8))
+            authenticatorChallenge: authenticatorChallenge, peerChallenge: peerChallenge, userName: Array(userName.utf8)
+        )
     }
 
     static func proof(userName: String = "User", ntResponse: [UInt8] = Vector.ntResponse) -> CredentialProof {
