@@ -43,6 +43,6 @@ let package = Package(
         .testTarget(name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
-        .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux"], swiftSettings: room),
+        .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux", "CNFTables"], swiftSettings: room),
     ]
 )

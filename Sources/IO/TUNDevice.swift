@@ -64,14 +64,13 @@ public final class TUNQueue: Pollable {
         let first = batch.count
         // A bound on system calls as well as on packets, so that failures cannot keep us here.
         for _ in first..<batch.capacity {
-            let count = read(descriptor, batch[batch.count].start, batch.packetSizeMaximum)
+            // The kernel cuts off silently what does not fit: one byte of tailroom tells.
+            let count = read(descriptor, batch[batch.count].start, batch.packetSizeMaximum + 1)
             guard count > 0 else {
-                let number = errno
-                // The kernel has thrown away a packet that the slot could not hold.
-                guard count < 0, number == EFAULT || number == EINVAL else {
-                    isGone = count < 0 && number == EBADFD
-                    break
-                }
+                isGone = count < 0 && errno == EBADFD
+                break
+            }
+            guard count <= batch.packetSizeMaximum else {
                 drops.count(.truncated)
                 continue
             }
