@@ -43,7 +43,9 @@ let package = Package(
             swiftSettings: room),
         .executableTarget(
             name: "culvert",
-            dependencies: ["Gateway", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Gateway", "Wire", "Cryptography", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: room),
 
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
