@@ -15,7 +15,11 @@ let room: [SwiftSetting] = [
 let package = Package(
     name: "culvert",
     products: [],
-    dependencies: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
     targets: [
         .target(
             name: "COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")],
@@ -36,6 +40,21 @@ let package = Package(
             name: "IO", dependencies: ["Wire", "CLinux", "CNetlink", "CNFTables"],
             swiftSettings: room),
 
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Wire", "Cryptography", "IKE", "ESP", "L2TP", "PPP", "Accounts", "IO",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: room),
+        .executableTarget(
+            name: "culvert",
+            dependencies: [
+                "Gateway", "Wire", "Cryptography", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: room),
+
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Wire"], swiftSettings: room),
         .testTarget(name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography"], swiftSettings: room),
@@ -44,5 +63,6 @@ let package = Package(
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux", "CNFTables"], swiftSettings: room),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Wire"], swiftSettings: room),
     ]
 )
