@@ -9,7 +9,7 @@ extension PacketPath {
     mutating func carryOut(_ command: WorkerCommand) -> Bool {
         switch command {
         case .addPeer(let slot, let identifier, let path, let isEncapsulated):
-            peers.insert(PeerRecord(identifier: identifier, path: path, isEncapsulated: isEncapsulated), at: slot)
+            peers.insert(PeerEntry(identifier: identifier, path: path, isEncapsulated: isEncapsulated), at: slot)
         case .movePeer(let slot, let path, let isEncapsulated):
             guard let peer = peers[slot] else { break }
             peer.pointee.path = path
@@ -26,7 +26,9 @@ extension PacketPath {
             peers[peer]?.pointee.remove(index)
         case .addSession(let slot, let parameters):
             add(parameters, at: slot)
-        case .networkUp(let slot, let network):
+        case .moveSession(let slot, let remotePort):
+            sessions[slot]?.pointee.remotePort = remotePort
+        case .setNetwork(let slot, let network):
             sessions[slot]?.pointee.network = network
         case .removeSession(let slot):
             removeSession(at: slot)
@@ -62,7 +64,7 @@ extension PacketPath {
 
     private mutating func add(_ parameters: SessionParameters, at slot: Int) {
         guard let peer = peers[parameters.peer] else { return }
-        var record = SessionRecord(parameters)
+        var record = SessionEntry(parameters)
         record.nextOfPeer = peer.pointee.firstSession
         sessions.insert(record, at: slot)
         peer.pointee.firstSession = slot
@@ -88,9 +90,4 @@ extension PacketPath {
         }
         sessions.remove(at: slot)
     }
-}
-
-/// The PPP protocol numbers that the packet path tells apart (RFC 1661 section 2, RFC 1332 section 4).
-enum PPPProtocolNumber {
-    static let ipv4: UInt16 = 0x0021
 }

@@ -1,6 +1,7 @@
 import Cryptography
 import ESP
 import L2TP
+import PPP
 import Wire
 
 /// What is to be done with a packet after a stage of the path.
@@ -36,8 +37,8 @@ struct PacketPath: ~Copyable {
     let worker: Int
     let routes: RouteTable
     var inboundTable: InboundTable
-    var peers = SlotTable<PeerRecord>()
-    var sessions = SlotTable<SessionRecord>()
+    var peers = SlotTable<PeerEntry>()
+    var sessions = SlotTable<SessionEntry>()
     var random = RandomBlock()
     var drops = Counters<PacketPathDrop>()
     var reports: [WorkerReport] = []
@@ -111,7 +112,7 @@ struct PacketPath: ~Copyable {
     }
 
     /// A NAT may give a peer another port or address at any time; the newest authentic packet tells where it is now.
-    private mutating func follow(_ peer: UnsafeMutablePointer<PeerRecord>, to path: OuterPath) {
+    private mutating func follow(_ peer: UnsafeMutablePointer<PeerEntry>, to path: OuterPath) {
         // Without UDP there is no NAT to follow, and a port must not be lost by a packet that came without one.
         guard peer.pointee.isEncapsulated, path.remote.port != 0 else { return }
         peer.pointee.path = path
@@ -124,7 +125,7 @@ struct PacketPath: ~Copyable {
     }
 
     private mutating func receiveUDP(
-        _ packet: inout Packet, from peer: UnsafeMutablePointer<PeerRecord>, now: Instant
+        _ packet: inout Packet, from peer: UnsafeMutablePointer<PeerEntry>, now: Instant
     ) -> Bool {
         guard packet.count >= Self.udpHeaderLength else { return refuse(.notUDP) }
         let length = Int(packet.uint16(at: 4))
@@ -140,13 +141,17 @@ struct PacketPath: ~Copyable {
                 .control(
                     peer: peer.pointee.identifier, remotePort: remotePort, message: [UInt8](copying: packet.span)))
             return false
-        case .malformed:
+        case .drop:
             return refuse(.badL2TPHeader)
         case .data(let header):
             var slot = peer.pointee.firstSession
             while let session = sessions[slot] {
                 if session.pointee.session == header.sessionID, session.pointee.tunnel == header.tunnelID {
+                    if let ns = header.ns, session.pointee.isSequenced, !session.pointee.sequence.accept(ns) {
+                        return refuse(.outOfSequence)
+                    }
                     packet.removeFirst(header.payloadOffset)
+                    packet.count = header.payloadCount
                     return receiveFrame(&packet, on: session, now: now)
                 }
                 slot = session.pointee.nextOfPeer
@@ -157,7 +162,7 @@ struct PacketPath: ~Copyable {
 
     /// A PPP frame (RFC 1661 section 2), its address and control fields there or not.
     private mutating func receiveFrame(
-        _ packet: inout Packet, on session: UnsafeMutablePointer<SessionRecord>, now: Instant
+        _ packet: inout Packet, on session: UnsafeMutablePointer<SessionEntry>, now: Instant
     ) -> Bool {
         if now.since(session.pointee.activityTold) >= Self.activityInterval {
             session.pointee.activityTold = now
@@ -169,7 +174,7 @@ struct PacketPath: ~Copyable {
         // A protocol's first byte is even and its last odd, so that one byte can be told from two.
         let isOneByte = first & 1 == 1
         let number = isOneByte ? UInt16(first) : packet.uint16(at: offset)
-        guard number == PPPProtocolNumber.ipv4 else {
+        guard number == PPPProtocol.ipv4 else {
             report(.frame(session: session.pointee.identifier, frame: [UInt8](copying: packet.span)))
             return false
         }
@@ -218,10 +223,10 @@ struct PacketPath: ~Copyable {
         let innerCount = packet.count
         if network.compressesProtocol {
             packet.prepend(1)
-            packet.store(UInt8(truncatingIfNeeded: PPPProtocolNumber.ipv4), at: 0)
+            packet.store(UInt8(truncatingIfNeeded: PPPProtocol.ipv4), at: 0)
         } else {
             packet.prepend(2)
-            packet.store(PPPProtocolNumber.ipv4, at: 0)
+            packet.store(PPPProtocol.ipv4, at: 0)
         }
         if !network.omitsAddressAndControl {
             packet.prepend(2)
@@ -235,19 +240,21 @@ struct PacketPath: ~Copyable {
 
     /// Puts L2TP, UDP and ESP around a PPP frame.
     mutating func sendFrame(
-        _ packet: inout Packet, session: UnsafeMutablePointer<SessionRecord>
+        _ packet: inout Packet, session: UnsafeMutablePointer<SessionEntry>
     ) -> Disposition {
         guard let peer = peers[session.pointee.peer] else { return drop(.messageForGone) }
-        L2TPDataHeader.prepend(
-            to: &packet, tunnelID: session.pointee.remoteTunnel, sessionID: session.pointee.remoteSession,
-            sequence: session.pointee.isSequenced ? session.pointee.nextSequence : nil)
-        if session.pointee.isSequenced { session.pointee.nextSequence &+= 1 }
+        guard
+            L2TPDataHeader.prepend(
+                to: &packet, headroom: L2TPDataHeader.byteCountMaximum, tunnelID: session.pointee.remoteTunnel,
+                sessionID: session.pointee.remoteSession,
+                ns: session.pointee.isSequenced ? session.pointee.sequence.next() : nil)
+        else { return drop(.badL2TPHeader) }
         return sendL2TP(&packet, to: peer, remotePort: session.pointee.remotePort)
     }
 
     /// Puts UDP and ESP around an L2TP message.
     mutating func sendL2TP(
-        _ packet: inout Packet, to peer: UnsafeMutablePointer<PeerRecord>, remotePort: UInt16
+        _ packet: inout Packet, to peer: UnsafeMutablePointer<PeerEntry>, remotePort: UInt16
     ) -> Disposition {
         guard let association = peer.pointee.outbound else { return drop(.noOutboundAssociation) }
         packet.prepend(Self.udpHeaderLength)

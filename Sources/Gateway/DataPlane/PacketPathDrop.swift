@@ -14,6 +14,8 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case badL2TPHeader
     /// L2TP data for a tunnel and session that its peer does not have.
     case unknownSession
+    /// L2TP data that came late on a session whose order matters (RFC 2661 section 5.4).
+    case outOfSequence
     /// A PPP frame without a whole protocol field.
     case badPPPFrame
     /// An IP packet before the user was authenticated and an address was agreed on.

@@ -1,3 +1,4 @@
+import ESP
 import IO
 import Wire
 
@@ -63,6 +64,8 @@ final class Worker {
     private var path: PacketPath
     private var batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
     private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
+    /// For a message to the sender of what does not fit.
+    private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPFragmentationNeeded.lengthMaximum)
     private var isStopped = false
 
     /// - Parameters:
@@ -244,7 +247,6 @@ final class Worker {
 
     private func answerTooLarge(_ packet: Packet, _ header: IPv4Header, mtuBytes: Int) {
         guard ICMPFragmentationNeeded.mayAnswer(packet, header) else { return }
-        var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPFragmentationNeeded.lengthMaximum)
         ICMPFragmentationNeeded.write(about: packet, header, mtuBytes: mtuBytes, from: localAddress, into: &answer[0])
         answer.count = 1
         _ = ports.tun.send(answer)

@@ -19,7 +19,10 @@ enum WorkerCommand: Sendable {
     case removeInbound(SecurityParameterIndex)
     case removeOutbound(SecurityParameterIndex, peer: Int)
     case addSession(slot: Int, SessionParameters)
-    case networkUp(slot: Int, NetworkParameters)
+    /// The client's L2TP port changed.
+    case moveSession(slot: Int, remotePort: UInt16)
+    /// IP packets may flow; with nil, no more.
+    case setNetwork(slot: Int, NetworkParameters?)
     case removeSession(slot: Int)
     /// An L2TP control message, to be sent to the client's UDP port.
     case sendControl(peer: Int, remotePort: UInt16, message: [UInt8])

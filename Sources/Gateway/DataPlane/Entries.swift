@@ -1,4 +1,5 @@
 import ESP
+import L2TP
 import Synchronization
 import Wire
 
@@ -26,7 +27,7 @@ final class SessionTraffic: Sendable {
 }
 
 /// What a worker knows of a peer: where it is, by which SAs it is sent to, and its sessions.
-struct PeerRecord: ~Copyable {
+struct PeerEntry: ~Copyable {
     /// The outbound SAs, the newest first: it is the one that is used. Older ones are there until the peer deletes them.
     private struct Link {
         let association: UnsafeMutablePointer<OutboundSecurityAssociation>
@@ -102,7 +103,7 @@ struct NetworkParameters: Sendable, Equatable {
 }
 
 /// What a worker knows of a session.
-struct SessionRecord: ~Copyable {
+struct SessionEntry: ~Copyable {
     /// The control loop's name for the session.
     let identifier: UInt64
     /// The slot of the peer that it came in on.
@@ -117,8 +118,8 @@ struct SessionRecord: ~Copyable {
     var remotePort: UInt16
     /// Whether our data messages are numbered (RFC 2661 section 5.4).
     let isSequenced: Bool
-    /// The number of the next one.
-    var nextSequence: UInt16 = 0
+    /// The numbers of data messages, both ways.
+    var sequence = L2TPDataSequence()
     /// Nil until the user is authenticated and the address agreed.
     var network: NetworkParameters?
     /// When the control loop was told last that something came.
