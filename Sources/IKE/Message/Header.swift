@@ -34,7 +34,7 @@ struct ExchangeType: RawRepresentable, Hashable, Sendable {
 }
 
 /// The flags of a header (RFC 2408 section 3.1).
-struct HeaderFlags: OptionSet, Sendable {
+struct HeaderFlags: OptionSet, Hashable, Sendable {
     let rawValue: UInt8
     static let encryption = HeaderFlags(rawValue: 1)
     /// Windows sets it in quick mode. We need not honour it: our outbound SA waits for message 3 by itself.
