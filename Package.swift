@@ -50,9 +50,7 @@ let package = Package(
             swiftSettings: room),
         .executableTarget(
             name: "culvert",
-            dependencies: [
-                "Gateway", "Wire", "Cryptography", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ],
+            dependencies: ["Gateway", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: room),
 
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
@@ -63,6 +61,6 @@ let package = Package(
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux", "CNFTables"], swiftSettings: room),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Wire"], swiftSettings: room),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Cryptography", "Wire"], swiftSettings: room),
     ]
 )

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Gateway
-import Wire
 
 struct Sessions: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List who is connected.")
@@ -73,10 +72,10 @@ struct Drop: ParsableCommand {
         if let id { selectors.append(.id(id)) }
         if let user { selectors.append(.user(user)) }
         if let address {
-            guard let parsed = IPv4Address(address) else {
+            guard let selector = DropSelector(address: address) else {
                 throw ValidationError("'\(address)' is not an IPv4 address, such as 192.0.2.1.")
             }
-            selectors.append(.address(.v4(parsed)))
+            selectors.append(selector)
         }
         if all { selectors.append(.all) }
         guard selectors.count == 1, let selector = selectors.first else {

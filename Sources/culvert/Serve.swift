@@ -1,12 +1,11 @@
 import ArgumentParser
-import Cryptography
 import FoundationEssentials
 import Gateway
 
 #if canImport(Musl)
-import Musl
+    import Musl
 #else
-import Glibc
+    import Glibc
 #endif
 
 struct Serve: ParsableCommand {
@@ -26,12 +25,10 @@ struct Serve: ParsableCommand {
     @OptionGroup var socket: SocketOptions
 
     func run() throws {
-        var generator = SystemRandom()
         let loaded = try orExit {
             () throws(ConfigurationError) in
             try ConfigurationLoader.load(
-                file: config, environment: ProcessInfo.processInfo.environment, stateDirectory: state,
-                using: &generator)
+                file: config, environment: ProcessInfo.processInfo.environment, stateDirectory: state)
         }
         for warning in loaded.warnings { complain("warning: \(warning)") }
         switch loaded.ownCredentials {

@@ -194,7 +194,8 @@ extension ConfigurationAssembly {
         }
         if let first {
             issues.append(
-                place.issue("\(address) is somebody's already: \(first.source) \(first.key)", allowed: "each address once"))
+                place.issue(
+                    "\(address) is somebody's already: \(first.source) \(first.key)", allowed: "each address once"))
         }
     }
 }

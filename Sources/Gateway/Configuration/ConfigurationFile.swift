@@ -15,28 +15,29 @@ struct ConfigurationFile {
 
     private init(name: String) { self.name = name }
 
-    /// What `text`, the contents of the file `name`, says, and what is wrong with it.
-    static func read(_ text: String, name: String) -> (draft: ConfigurationDraft, issues: [ConfigurationIssue]) {
+    /// What `text`, the contents of the file `name`, says, and what is wrong with it; no draft where it cannot be told what
+    /// the file says at all.
+    static func read(_ text: String, name: String) -> (draft: ConfigurationDraft?, issues: [ConfigurationIssue]) {
         var file = ConfigurationFile(name: name)
         let draft = file.draft(text)
         return (draft, file.issues)
     }
 
-    private mutating func draft(_ text: String) -> ConfigurationDraft {
+    private mutating func draft(_ text: String) -> ConfigurationDraft? {
         let root: Node?
         do {
             // The encoding is given, for Yams would otherwise ask the environment for it.
             root = try Yams.compose(yaml: text, .default, .default, .utf8)
         } catch {
             issues.append(Self.issue(error, name: name, text: text))
-            return ConfigurationDraft()
+            return nil
         }
         // A file of comments alone says nothing, which is legal: the environment and the defaults say the rest.
         guard let root, root.scalar.map(YAMLSection.isNull) != true else { return ConfigurationDraft() }
         let line = root.mark?.line ?? 1
         guard
             let top = YAMLSection(root, file: name, path: "", line: line, keys: Self.keys, issues: &issues)
-        else { return ConfigurationDraft() }
+        else { return nil }
         return draft(top)
     }
 
@@ -156,7 +157,12 @@ extension ConfigurationFile {
         _ section: YAMLSection, _ key: String, _ rule: (String) throws(Refusal) -> Value
     ) -> Setting<Value> {
         guard section.entry(key) == nil else { return text(section, key, rule) }
-        issues.append(section.place(of: key).issue("is missing"))
+        do throws(Refusal) {
+            // What must be given must not be empty either: the rule knows what is allowed.
+            _ = try rule("")
+        } catch {
+            issues.append(section.place(of: key).issue("is missing", allowed: error.allowed))
+        }
         return .refused
     }
 
@@ -165,9 +171,7 @@ extension ConfigurationFile {
     ) -> Setting<Value> {
         do throws(Refusal) {
             guard let scalar = node.scalar else {
-                // The rule knows what is allowed; no text at all breaks it.
-                let refusal = Refusal(problem: "is \(YAMLSection.kind(of: node))", allowed: "one value, as text")
-                throw refusal
+                throw Refusal(problem: "is \(YAMLSection.kind(of: node))", allowed: "one value, as text")
             }
             return .given(try rule(YAMLSection.isNull(scalar) ? "" : scalar.string), place)
         } catch {
@@ -189,9 +193,13 @@ extension ConfigurationFile {
     private mutating func integer(_ section: YAMLSection, _ key: String, _ range: ClosedRange<Int>) -> Setting<Int> {
         guard let (node, place) = section.entry(key) else { return .absent }
         let allowed = "a whole number from \(range.lowerBound) to \(range.upperBound)"
-        guard let scalar = node.scalar, scalar.style == .plain, let number = Int(scalar.string) else {
-            let shown = node.scalar.map { ": \(ValueRules.quoted($0.string))" } ?? ""
-            issues.append(place.issue("is \(YAMLSection.kind(of: node))\(shown), not a number", allowed: allowed))
+        guard let scalar = node.scalar, !YAMLSection.isNull(scalar) else {
+            issues.append(place.issue("is \(YAMLSection.kind(of: node)), not a number", allowed: allowed))
+            return .refused
+        }
+        guard scalar.style == .plain, let number = Int(scalar.string) else {
+            let problem = scalar.style == .plain ? "is not a whole number" : "is in quotes, so it is text, not a number"
+            issues.append(place.issue("\(ValueRules.quoted(scalar.string)) \(problem)", allowed: allowed))
             return .refused
         }
         guard range.contains(number) else {
@@ -254,7 +262,8 @@ extension ConfigurationFile {
             let key = duplicates.first ?? ""
             let line = secondLine(of: key, after: context.mark, in: text)
             return ConfigurationIssue(
-                source: .file(name, line: line), key: key, problem: "is given twice, first in line \(context.mark.line)",
+                source: .file(name, line: line), key: key,
+                problem: "is given twice, first in line \(context.mark.line)",
                 allowed: "each key once")
         default:
             return issue(1, "", "is not YAML")

@@ -24,6 +24,16 @@ public struct LoadedConfiguration: Sendable {
 
 /// Makes the configuration: the file first, the environment for what the file leaves out, then the defaults.
 public enum ConfigurationLoader {
+    /// The configuration to serve with, new credentials drawn from the system's generator.
+    ///
+    /// - Throws: Everything that is wrong, at once.
+    public static func load(
+        file: String?, environment: [String: String], stateDirectory: String
+    ) throws(ConfigurationError) -> LoadedConfiguration {
+        var generator = SystemRandom()
+        return try load(file: file, environment: environment, stateDirectory: stateDirectory, using: &generator)
+    }
+
     /// The configuration to serve with.
     ///
     /// Without a file, what the environment leaves out of pre-shared key and users comes from the state directory, made at
@@ -83,8 +93,9 @@ public enum ConfigurationLoader {
     public static func load(
         text: String, name: String, environment: [String: String] = [:]
     ) throws(ConfigurationError) -> LoadedConfiguration {
-        var (draft, issues) = ConfigurationFile.read(text, name: name)
+        let (fileDraft, issues) = ConfigurationFile.read(text, name: name)
         let (environmentDraft, environmentIssues, warnings) = ConfigurationEnvironment.read(environment)
+        guard var draft = fileDraft else { throw ConfigurationError(issues + environmentIssues) }
         draft.fill(from: environmentDraft)
         return try finish(draft, issues + environmentIssues, warnings, file: name)
     }

@@ -10,7 +10,10 @@ extension GatewayConfiguration {
             ("endpoints", endpoints.isEmpty ? "all addresses" : list(endpoints)),
             ("public address", publicAddress?.description ?? "not given"),
             ("users", "\(users.count): \(names)\(users.count > 4 ? ", ..." : "")"),
-            ("inner network", "\(l2tp.network), gateway \(l2tp.local), pool \(l2tp.pool.lowerBound)-\(l2tp.pool.upperBound)"),
+            (
+                "inner network",
+                "\(l2tp.network), gateway \(l2tp.local), pool \(l2tp.pool.lowerBound)-\(l2tp.pool.upperBound)"
+            ),
             ("PPP", "MTU \(ppp.mtuBytes), \(ppp.authentication.map(\.rawValue).joined(separator: ", "))"),
             ("DNS", dnsServers.isEmpty ? "none" : list(dnsServers)),
             ("NBNS", nbnsServers.isEmpty ? "none" : list(nbnsServers)),

@@ -62,7 +62,8 @@ struct Credentials: Equatable {
                 let allowed = "\(error.allowed); or remove the file to have new credentials made"
                 issues.append(
                     .init(
-                        source: .credentials(path), key: name, problem: values[name] == nil ? "is missing" : error.problem,
+                        source: .credentials(path), key: name,
+                        problem: values[name] == nil ? "is missing" : error.problem,
                         allowed: allowed))
             }
             return text
@@ -122,7 +123,8 @@ struct CredentialsStore {
         ConfigurationError([
             .init(
                 source: .credentials(path), key: "", problem: problem,
-                allowed: "a state directory of the gateway's own (--state DIR), or VPN_IPSEC_PSK, VPN_USER and VPN_PASSWORD")
+                allowed:
+                    "a state directory of the gateway's own (--state DIR), or VPN_IPSEC_PSK, VPN_USER and VPN_PASSWORD")
         ])
     }
 }

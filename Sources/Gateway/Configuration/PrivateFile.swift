@@ -1,7 +1,7 @@
 #if canImport(Musl)
-import Musl
+    import Musl
 #else
-import Glibc
+    import Glibc
 #endif
 
 /// Why a file could not be read or written: the system's own words.
@@ -20,7 +20,9 @@ enum PrivateFile {
     static let directoryMode: mode_t = 0o700
 
     /// The contents of the file and its mode; throws EFBIG above `bytesMaximum`, EISDIR for what is no regular file.
-    static func read(_ path: String, bytesMaximum: Int, followsLinks: Bool) throws(FileError) -> (bytes: [UInt8], mode: mode_t) {
+    static func read(_ path: String, bytesMaximum: Int, followsLinks: Bool) throws(FileError) -> (
+        bytes: [UInt8], mode: mode_t
+    ) {
         // Non-blocking, for a FIFO would otherwise wait for a writer.
         let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW)
         let descriptor = open(path, flags)

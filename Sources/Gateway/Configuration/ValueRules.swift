@@ -19,7 +19,8 @@ enum ValueRules {
     static let wellKnownPreSharedKeys: Set<String> = [
         "vpn", "vpn123", "secret", "password", "passw0rd", "psk", "ipsec", "l2tp", "test", "admin", "changeme",
         "your_ipsec_pre_shared_key", "your-ipsec-pre-shared-key", "yourpsk", "presharedkey", "pre-shared-key",
-        "preshared", "sharedsecret", "shared-secret", "mysecret", "culvert", "softether", "123456", "1234567", "12345678",
+        "preshared", "sharedsecret", "shared-secret", "mysecret", "culvert", "softether", "123456", "1234567",
+        "12345678",
         "123456789", "1234567890", "qwerty", "qwertyuiop",
     ]
     /// Passwords that stand in sample files as a place to be filled in.
@@ -122,15 +123,20 @@ enum ValueRules {
     where Value: RawRepresentable<String> & CaseIterable {
         guard let value = Value(rawValue: text) else {
             throw Refusal(
-                problem: "\(quoted(text)) is not known", allowed: Value.allCases.map(\.rawValue).joined(separator: ", "))
+                problem: "\(quoted(text)) is not known", allowed: Value.allCases.map(\.rawValue).joined(separator: ", ")
+            )
         }
         return value
     }
 
     private static func secretText(_ text: String, maximum: Int, allowed: String) throws(Refusal) {
         guard !text.isEmpty else { throw Refusal(problem: "is empty", allowed: allowed) }
-        guard text.utf8.count <= maximum else { throw Refusal(problem: "is \(text.utf8.count) bytes long", allowed: allowed) }
-        guard !hasControlCharacters(text) else { throw Refusal(problem: "has a control character in it", allowed: allowed) }
+        guard text.utf8.count <= maximum else {
+            throw Refusal(problem: "is \(text.utf8.count) bytes long", allowed: allowed)
+        }
+        guard !hasControlCharacters(text) else {
+            throw Refusal(problem: "has a control character in it", allowed: allowed)
+        }
     }
 
     static func hasControlCharacters(_ text: String) -> Bool {

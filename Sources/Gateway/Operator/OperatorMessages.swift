@@ -12,6 +12,12 @@ public enum DropSelector: Equatable, Sendable {
     /// Every session.
     case all
 
+    /// Every session with the inner or outer address that `text` writes; nil if it is no IPv4 address.
+    public init?(address text: String) {
+        guard let address = IPv4Address(text) else { return nil }
+        self = .address(.v4(address))
+    }
+
     /// Whether `session` is meant.
     public func matches(_ session: SessionRecord) -> Bool {
         switch self {
@@ -105,10 +111,10 @@ extension OperatorRequest: Codable {
         case "user": return .user(try container.decode(String.self, forKey: Name.user))
         case "address":
             let text = try container.decode(String.self, forKey: Name.address)
-            guard let address = IPv4Address(text) else {
+            guard let selector = DropSelector(address: text) else {
                 throw OperatorRefusal(message: "\(ValueRules.quoted(text)) is not an IPv4 address")
             }
-            return .address(.v4(address))
+            return selector
         case "all":
             guard try container.decode(Bool.self, forKey: Name.all) else {
                 throw OperatorRefusal(message: "all can only be true")
