@@ -11,7 +11,7 @@ extension ControlPlane {
         switch event {
         case .peerEstablished(let established): peerEstablished(established, now: now)
         case .initialContact(let peer): initialContact(peer, now: now)
-        case .peerMoved(let peer, let endpoint): move(peer, to: endpoint)
+        case .peerMoved(let peer, let path): move(peer, to: path.remote)
         case .quickModeRequested(let request): quickModeRequested(request, now: now)
         case .securityAssociationReady(let association): install(association, now: now)
         case .securityAssociationConfirmed(let peer, let inboundSPI): confirm(peer, inboundSPI)
@@ -51,7 +51,9 @@ extension ControlPlane {
         log.info("client began anew", metadata: ["peer": "\(peer)", "from": "\(known.path.remote)"])
         for session in sessions.values where session.peer == peer { sessions[session.identifier]?.end = .initialContact }
         l2tp.peerReplaced(peer.rawValue, now: now)
-        for association in known.associations { ike.forgetSecurityAssociation(inboundSPI: association.inbound.value, now: now) }
+        for association in known.associations {
+            ike.deleteSecurityAssociation(inboundSPI: association.inbound.value, now: now, using: &random)
+        }
     }
 
     private mutating func quickModeRequested(_ request: QuickModeRequest, now: Instant) {
@@ -149,7 +151,7 @@ extension ControlPlane {
         guard let peer = peers[identifier] else { return }
         guard peer.tunnelCount == 0 || peer.farewell != nil else { return }
         sendTunnelMessages()
-        ike.deletePeer(identifier, now: now)
+        ike.deletePeer(identifier, now: now, using: &random)
     }
 
     // MARK: Peers that move

@@ -122,14 +122,14 @@ extension ControlPlane {
         guard let session = sessions[identifier], let peer = peers[session.peer] else { return }
         sessions[identifier]?.user = user
         let verdict = users.verify(
-            user: user, proof: proof, from: peer.path.remote.address, limiter: &guesses, now: now)
+            user: user, proof: proof, from: peer.path.remote.address, now: now)
         let metadata: Logger.Metadata = [
             "user": "\(user)", "from": "\(peer.path.remote)", "session": "\(identifier)",
         ]
         let outcome: AuthenticationOutcome
         switch verdict {
-        case .accepted(let account):
-            outcome = admit(identifier, account, metadata)
+        case .accepted(let account, let acceptance):
+            outcome = admit(identifier, account, acceptance, metadata, now: now)
         case .wrongPassword:
             outcome = refuse("dial-in refused: the password is wrong", "Authentication failed", metadata)
         case .unknownUser:
@@ -150,16 +150,17 @@ extension ControlPlane {
 
     /// The user is who he says; whether he comes in depends on limits and addresses.
     private mutating func admit(
-        _ identifier: UInt64, _ account: AcceptedAccount, _ metadata: Logger.Metadata
+        _ identifier: UInt64, _ account: User, _ acceptance: ProofAcceptance, _ metadata: Logger.Metadata,
+        now: Instant
     ) -> AuthenticationOutcome {
-        sessions[identifier]?.user = account.user
+        sessions[identifier]?.user = account.name
         if let most = configuration.limits.sessionsPerUser,
-            sessions.values.count(where: { $0.user == account.user && $0.address != nil }) >= most
+            sessions.values.count(where: { $0.user == account.name && $0.address != nil && $0.identifier != identifier })
+                >= most
         {
             return refuse("dial-in refused: the user has too many sessions", "Too many sessions", metadata)
         }
-        let leased = sessions[identifier]?.address ?? pool.lease(for: account.user, fixed: account.address)
-        guard let address = leased else {
+        guard let address = sessions[identifier]?.address ?? lease(for: account, now: now) else {
             return refuse("dial-in refused: no address is free", "No address is free", metadata)
         }
         sessions[identifier]?.address = address
@@ -168,7 +169,21 @@ extension ControlPlane {
             AddressAssignment(
                 address: address, localAddress: configuration.l2tp.local, dns: configuration.dnsServers,
                 nbns: configuration.nbnsServers),
-            authenticatorResponse: account.authenticatorResponse)
+            authenticatorResponse: acceptance.authenticatorResponse)
+    }
+
+    /// An address for a user: his own, if he has one. He may come back before the gateway knows that his last session is
+    /// dead; then that one gives way.
+    private mutating func lease(for account: User, now: Instant) -> IPv4Address? {
+        guard let fixed = account.fixedAddress else { return pool.lease(for: account.name) }
+        if let holder = sessions.values.first(where: { $0.address == fixed }) {
+            sessions[holder.identifier]?.end = .link(.replaced)
+            networkDown(holder.identifier)
+            sessions[holder.identifier]?.address = nil
+            pool.release(fixed)
+            l2tp.disconnectSession(holder.l2tp, result: L2TPResult(.replaced), now: now)
+        }
+        return pool.leaseFixed(fixed) ? fixed : nil
     }
 
     private mutating func networkUp(_ identifier: UInt64, _ network: PPPNetwork, now: Instant) {
@@ -216,7 +231,7 @@ extension ControlPlane {
         guard let session = sessions.removeValue(forKey: identifier) else { return }
         sessionsByL2TP[session.l2tp] = nil
         forgetLinkDeadline(session: identifier)
-        for (reason, count) in session.link.drops.nonzero { for _ in 0..<count { linkDrops.count(reason) } }
+        for (reason, count) in session.link.drops.nonzero { linkDrops.add(count, to: reason) }
         if let address = session.address {
             routes.set(address, to: nil)
             pool.release(address)

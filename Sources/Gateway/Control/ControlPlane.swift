@@ -28,7 +28,6 @@ struct ControlPlane: ~Copyable {
     var ike: IKEEngine
     var l2tp: L2TPServer
     var users: UserTable
-    var guesses: GuessLimiter
     var pool: AddressPool
     var random = SystemRandom()
     var indexes: SecurityParameterIndexAllocator
@@ -39,6 +38,8 @@ struct ControlPlane: ~Copyable {
     var counters = Counters<ControlEvent>()
     var linkDrops = Counters<PPPDrop>()
     var isShuttingDown = false
+    /// Sessions that operators asked to hang up.
+    var dropsRequested: [UInt64] = []
 
     private var outputs: [ControlOutput] = []
     private var outputsTaken = 0
@@ -59,7 +60,7 @@ struct ControlPlane: ~Copyable {
     init(
         configuration: GatewayConfiguration, routes: RouteTable, workers: [WorkerStatistics], log: Logger,
         now: Instant, wallClockOffset: Double
-    ) {
+    ) throws {
         self.configuration = configuration
         self.routes = routes
         self.log = log
@@ -67,9 +68,8 @@ struct ControlPlane: ~Copyable {
         workerStatistics = workers
         ike = IKEEngine(configuration: configuration.ike)
         l2tp = L2TPServer(configuration: configuration.l2tpServer)
-        users = configuration.userTable
-        guesses = GuessLimiter()
-        pool = configuration.addressPool
+        users = try configuration.userTable()
+        pool = try configuration.addressPool()
         indexes = SecurityParameterIndexAllocator(workerCount: workers.count)
         peerSlots = Array(repeating: SlotAllocator(), count: workers.count)
         sessionSlots = Array(repeating: SlotAllocator(), count: workers.count)
@@ -96,7 +96,7 @@ struct ControlPlane: ~Copyable {
         case .activity(let session):
             noteActivity(session, now: now)
         case .firstUse(let index):
-            ike.noteInboundTraffic(index.value, now: now)
+            ike.noteInboundTraffic(spi: index.value)
         }
         settle(now: now)
     }
