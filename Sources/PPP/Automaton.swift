@@ -76,53 +76,42 @@ enum Automaton {
         // Open
         row(go([.tls], 1), go(1), go([.irc, .scr], 6), go(3), go(5), go(5), go(6), go(7), go(8), go(9)),
         // Close
-
         row(
             go(0), go([.tlf], 0), go(2), go(2), go(4), go(4), go([.irc, .str], 4), go([.irc, .str], 4),
             go([.irc, .str], 4), go([.tld, .irc, .str], 4)),
         // TO+
-
         row(nil, nil, nil, nil, go([.str], 4), go([.str], 5), go([.scr], 6), go([.scr], 6), go([.scr], 8), nil),
         // TO-
-
         row(nil, nil, nil, nil, go([.tlf], 2), go([.tlf], 3), go([.tlf], 3), go([.tlf], 3), go([.tlf], 3), nil),
         // RCR+
-
         row(
             nil, nil, go([.sta], 2), go([.irc, .scr, .sca], 8), go(4), go(5), go([.sca], 8), go([.sca, .tlu], 9),
             go([.sca], 8), go([.tld, .scr, .sca], 8)),
         // RCR-
-
         row(
             nil, nil, go([.sta], 2), go([.irc, .scr, .scn], 6), go(4), go(5), go([.scn], 6), go([.scn], 7),
             go([.scn], 6), go([.tld, .scr, .scn], 6)),
         // RCA
-
         row(
             nil, nil, go([.sta], 2), go([.sta], 3), go(4), go(5), go([.irc], 7), go([.scr], 6), go([.irc, .tlu], 9),
             go([.tld, .scr], 6)),
         // RCN
-
         row(
             nil, nil, go([.sta], 2), go([.sta], 3), go(4), go(5), go([.irc, .scr], 6), go([.scr], 6),
             go([.irc, .scr], 8), go([.tld, .scr], 6)),
         // RTR
-
         row(
             nil, nil, go([.sta], 2), go([.sta], 3), go([.sta], 4), go([.sta], 5), go([.sta], 6), go([.sta], 6),
             go([.sta], 6), go([.tld, .zrc, .sta], 5)),
         // RTA
-
         row(nil, nil, go(2), go(3), go([.tlf], 2), go([.tlf], 3), go(6), go(6), go(8), go([.tld, .scr], 6)),
         // RUC
-
         row(
             nil, nil, go([.scj], 2), go([.scj], 3), go([.scj], 4), go([.scj], 5), go([.scj], 6), go([.scj], 7),
             go([.scj], 8), go([.scj], 9)),
         // RXJ+
         row(nil, nil, go(2), go(3), go(4), go(5), go(6), go(6), go(8), go(9)),
         // RXJ-
-
         row(
             nil, nil, go([.tlf], 2), go([.tlf], 3), go([.tlf], 2), go([.tlf], 3), go([.tlf], 3), go([.tlf], 3),
             go([.tlf], 3), go([.tld, .irc, .str], 5)),
