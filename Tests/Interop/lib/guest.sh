@@ -77,6 +77,7 @@ guests() {
 
 # guest_begin NAME COMMANDS: has the guest run COMMANDS (bash, with the functions of guest/client.sh).
 guest_begin() {
+    [ "$BASHPID" = $$ ] || die "guest_begin in a subshell would count its command for nobody"
     local number=$((GUEST_COMMANDS[$1] + 1)) job=${GUEST_JOB[$1]}
     GUEST_COMMANDS[$1]=$number
     printf '%s\n' "$2" >"$job/command.$number"
