@@ -1,0 +1,21 @@
+/// Counts by reason, in a fixed piece of memory: one number for each case of an enum whose raw values are 0, 1, 2, ...
+public struct Counters<Reason: RawRepresentable & CaseIterable & Sendable>: Sendable where Reason.RawValue == UInt8 {
+    /// The most reasons that one enum may have.
+    public static var capacity: Int { 64 }
+
+    @usableFromInline var values = InlineArray<64, UInt64>(repeating: 0)
+
+    /// All zero.
+    @inlinable public init() {}
+
+    /// Counts one more. A reason beyond the capacity is counted with the last.
+    @inlinable public mutating func count(_ reason: Reason) { values[min(Int(reason.rawValue), 63)] &+= 1 }
+
+    /// How many were counted for a reason.
+    @inlinable public subscript(reason: Reason) -> UInt64 { values[min(Int(reason.rawValue), 63)] }
+
+    /// Each reason that was counted at all, with its number.
+    public var nonzero: [(reason: Reason, count: UInt64)] {
+        Reason.allCases.map { ($0, self[$0]) }.filter { $0.1 > 0 }
+    }
+}
