@@ -202,3 +202,12 @@ transfer() {
     fi
     echo "$direction ${sum%% *} ${speed%.*}"
 }
+
+# dial_repeatedly TIMES: what `soak` does; each time everything is set up, used once and taken down again.
+dial_repeatedly() {
+    local time
+    for ((time = 1; time <= $1; time++)); do
+        ipsec_up && ppp_up && ping -q -c1 -W3 "$INSIDE" >/dev/null || { echo "dial-in $time of $1 failed"; return 1; }
+        hang_up || { echo "hang-up $time of $1 failed"; return 1; }
+    done
+}

@@ -61,6 +61,31 @@ show_tail() { # FILE LINES
     tail -n "$2" "$1" | sed 's/^/    /'
 }
 
+# begin_run BINARY: checks the host, makes the folder and the network; all of it goes away when the shell ends. With
+# KEEP=yes the folder with the logs stays.
+begin_run() {
+    require_host
+    CULVERT=$(realpath -e "$1" 2>/dev/null) && [ -x "$CULVERT" ] || die "no gateway at $1: swift build -c release"
+    make_work
+    trap finish_run EXIT
+    trap 'complain "interrupted; logs are kept in $WORK"; KEEP=yes; exit 130' INT TERM HUP
+    guest_memory
+    set -e
+    network_up
+    set +e
+}
+finish_run() {
+    trap - EXIT INT TERM HUP
+    guests_kill
+    gateway_end
+    network_down
+    if [ "$KEEP" = yes ]; then
+        rm -f "$WORK/blob" "$WORK"/guests/*/blob
+    else
+        rm -rf "$WORK"
+    fi
+}
+
 # Everything that a run needs from its host.
 require_host() {
     [ "$(id -u)" = 0 ] || die "must be root: network namespaces and TUN devices are needed"

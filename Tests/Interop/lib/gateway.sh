@@ -65,9 +65,14 @@ for s in json.load(open(sys.argv[1])):
     age = (datetime.datetime.now(datetime.timezone.utc) - since).total_seconds()
     assert -2 < age < 3600, "since is not now: " + s["since"]
     counters = [s[k] for k in ("bytesIn", "bytesOut", "packetsIn", "packetsOut")]
-    assert all(type(n) is int and n >= 0 for n in counters) and 0 < s["outerPort"] < 65536
+    assert all(type(n) is int and n >= 0 for n in counters) and 0 <= s["outerPort"] < 65536
     print(s["id"], s["user"], s["outerAddress"], s["outerPort"], s["innerAddress"], s["since"], *counters)
 PYTHON
+}
+# tunnels_number: how many L2TP tunnels there are, prints it.
+tunnels_number() {
+    culvert tunnels --json >"$WORK/tunnels.json" 2>"$WORK/tunnels.error" || return 1
+    /usr/bin/python3 -c 'import json, sys; print(len(json.load(open(sys.argv[1]))))' "$WORK/tunnels.json"
 }
 sessions_number() {
     local lines
