@@ -15,7 +15,9 @@ let room: [SwiftSetting] = [
 let package = Package(
     name: "culvert",
     products: [],
-    dependencies: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2")
+    ],
     targets: [
         .target(
             name: "COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")],
@@ -33,7 +35,11 @@ let package = Package(
         .target(name: "PPP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "Accounts", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(
-            name: "IO", dependencies: ["Wire", "CLinux", "CNetlink", "CNFTables"],
+            name: "IO",
+            dependencies: [
+                "Wire", "CLinux", "CNetlink", "CNFTables",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             swiftSettings: room),
 
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
