@@ -19,6 +19,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         .target(
@@ -37,7 +38,11 @@ let package = Package(
         .target(name: "PPP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "Accounts", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(
-            name: "IO", dependencies: ["Wire", "CLinux", "CNetlink", "CNFTables"],
+            name: "IO",
+            dependencies: [
+                "Wire", "CLinux", "CNetlink", "CNFTables",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ],
             swiftSettings: room),
 
         .target(

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 _Static_assert(sizeof(struct culvert_filter_instruction) == sizeof(struct sock_filter), "one layout");
+_Static_assert(sizeof(struct culvert_credentials) == sizeof(struct ucred), "one layout");
 
 static int result(int returned) { return returned < 0 ? -errno : returned; }
 
@@ -81,13 +82,4 @@ int culvert_attach_reuse_port_filter(int descriptor, const struct culvert_filter
 
 int culvert_attach_filter(int descriptor, const struct culvert_filter_instruction *program, unsigned count) {
     return attach(descriptor, SO_ATTACH_FILTER, program, count);
-}
-
-int culvert_peer_user(int descriptor, uint32_t *user) {
-    struct ucred credentials;
-    socklen_t length = sizeof credentials;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
-    if (length != sizeof credentials) return -EINVAL;
-    *user = credentials.uid;
-    return 0;
 }

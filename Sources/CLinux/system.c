@@ -52,6 +52,8 @@ int culvert_eventfd_clear(int descriptor) {
     return read(descriptor, &count, sizeof count) < 0 && errno != EAGAIN ? -errno : 0;
 }
 
+int culvert_pipe(int *ends) { return result(pipe2(ends, O_NONBLOCK | O_CLOEXEC)); }
+
 int culvert_epoll_create(void) { return result(epoll_create1(EPOLL_CLOEXEC)); }
 
 int culvert_epoll_add(int epoll, int descriptor, uint32_t token) {
@@ -142,5 +144,7 @@ int culvert_effective_capabilities(uint64_t *capabilities) {
     *capabilities = (uint64_t)data[1].effective << 32 | data[0].effective;
     return 0;
 }
+
+int culvert_set_thread_user(uint32_t user) { return result((int)syscall(SYS_setresuid, user, user, user)); }
 
 int culvert_enter_new_network_namespace(void) { return result(unshare(CLONE_NEWNET)); }

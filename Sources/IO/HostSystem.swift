@@ -48,3 +48,19 @@ public struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConvertib
         return names.filter { contains($0.0) }.map(\.1).joined(separator: ", ")
     }
 }
+
+/// The process's standard error.
+public enum StandardError {
+    /// Writes `text` as it is, in one piece where the system takes it so.
+    public static func write(_ text: String) {
+        let bytes = [UInt8](text.utf8)
+        var written = 0
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes { buffer in
+                Glibc.write(STDERR_FILENO, buffer.baseAddress.map { $0 + written }, buffer.count - written)
+            }
+            guard count > 0 else { return }
+            written += count
+        }
+    }
+}

@@ -154,10 +154,11 @@ struct ControlMessage: Sendable {
     func result(_ scope: L2TPResult.Scope) -> L2TPResult {
         let value = self[.resultCode] ?? []
         return value.read { reader in
-            let code = try? reader.readUInt16()
+            let code = (try? reader.readUInt16()) ?? 0
             let error = try? reader.readUInt16()
+            let corrected = L2TPResult.corrected(code)
             return L2TPResult(
-                scope: scope, code: L2TPResult.corrected(code ?? 0), errorCode: error.map(L2TPResult.corrected),
+                scope: scope, code: corrected, errorCode: corrected == code ? error : error?.byteSwapped,
                 message: printable(reader.readRestBytes()))
         }
     }

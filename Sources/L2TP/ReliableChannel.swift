@@ -87,6 +87,8 @@ struct ReliableChannel: Sendable {
     private var retransmissions = 0
     private var retransmissionDeadline: Instant?
     private var probe = Probe.none
+    /// The last messages of the tunnel are in the queue: they go together, as nothing is left to spare the path for.
+    private var isHurrying = false
 
     private var nextExpected = SequenceNumber.zero
     private var held: [Incoming] = []
@@ -168,6 +170,7 @@ struct ReliableChannel: Sendable {
         for _ in 0..<count { window.acknowledged() }
         retransmissions = 0
         probe = .none
+        if queue.isEmpty { isHurrying = false }
         retransmissionDeadline = inFlightCount > 0 ? now + timing.initial : nil
         fillWindow(now: now)
     }
@@ -188,7 +191,8 @@ struct ReliableChannel: Sendable {
             queue[0] = message
             if isIdempotent {
                 queue.append(message)
-                window.open(to: 2)
+                isHurrying = true
+                window.open(to: queue.count)
             }
         } else {
             queue.append(message)
@@ -211,6 +215,7 @@ struct ReliableChannel: Sendable {
 
     /// Lets the last messages of a tunnel go at once, within what the peer can receive.
     mutating func hurry(now: Instant) {
+        isHurrying = true
         window.open(to: queue.count)
         fillWindow(now: now)
     }
@@ -269,12 +274,13 @@ struct ReliableChannel: Sendable {
         guard let due = retransmissionDeadline, due <= now else { return .nothing }
         var limit = timing.retransmissionsMaximum
         if case .outstanding(let since, let maximum) = probe {
-            if lastHeard > since, withdrawProbe(now: now) { return .nothing }
+            if giveUpProbe(isAlive: lastHeard > since, now: now) { return .nothing }
             limit = maximum
         }
         guard retransmissions < limit else { return .expired }
         retransmissions += 1
         window.timedOut()
+        if isHurrying { window.open(to: queue.count) }
         sendAgain(now: now)
         return .nothing
     }
@@ -294,11 +300,15 @@ struct ReliableChannel: Sendable {
         return max(min(wait, timing.cap), timing.initial)
     }
 
-    /// Gives up on a HELLO that a living peer does not acknowledge, as Android 9 and 10 never do. With messages behind
-    /// it the first of them takes its place, as in ``send(_:sessionID:isIdempotent:now:)``; where one of them may not
-    /// come twice the HELLO stays, as giving it up could leave the two ends with different counts.
-    private mutating func withdrawProbe(now: Instant) -> Bool {
-        guard queue.count > 1 else {
+    /// Gives up on a HELLO where there is a reason, and says whether it did.
+    ///
+    /// A living peer that does not acknowledge it is one like Android 9 and 10, which never do: the HELLO is withdrawn.
+    /// With messages behind it the HELLO has no point any more, alive or not, and the first of them takes its place, as
+    /// in ``send(_:sessionID:isIdempotent:now:)``; where one of them may not come twice the HELLO stays, as giving it up
+    /// could leave the two ends with different counts.
+    private mutating func giveUpProbe(isAlive: Bool, now: Instant) -> Bool {
+        if queue.count == 1 {
+            guard isAlive else { return false }
             probe = .withdrawn
             (inFlightCount, handedOutCount, retransmissions) = (0, 0, 0)
             retransmissionDeadline = nil
@@ -308,7 +318,7 @@ struct ReliableChannel: Sendable {
         probe = .none
         queue[0] = queue[1]
         retransmissions = 0
-        window.open(to: queue.count)
+        hurry(now: now)
         sendAgain(now: now)
         return true
     }

@@ -150,7 +150,7 @@ public struct L2TPResult: Hashable, Sendable, CustomStringConvertible {
         return message.isEmpty ? text : text + ": \(message)"
     }
 
-    /// A code as its sender meant it: macOS writes Result and Error Code in little-endian, so that 3 reads as 768. No
-    /// code of either table has a low byte of zero, so the two cannot be confused.
+    /// A Result Code as its sender meant it: macOS writes it, and the Error Code with it, in little-endian, so that 3
+    /// reads as 768. No code of either table has a low byte of zero, so the two cannot be confused.
     static func corrected(_ code: UInt16) -> UInt16 { code & 0xff == 0 ? code.byteSwapped : code }
 }

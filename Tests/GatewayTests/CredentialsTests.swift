@@ -90,6 +90,8 @@ struct CredentialsTests {
         let given = ["VPN_IPSEC_PSK": "labsecret", "VPN_USER": "alice", "VPN_PASSWORD": "wonderland"]
         #expect(try load(directory.path, given).ownCredentials == .none)
         #expect(throws: ConfigurationError.self) { try load(directory.path, ["VPN_DNS_SRV1": "x"]) }
+        // Made and not shown, they would be in use at the next start without anybody having seen them.
+        #expect(throws: ConfigurationError.self) { try load(directory.path, ["VPN_L2TP_LOCAL": "10.0.0.1"]) }
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
     }
 

@@ -133,6 +133,24 @@ struct MasqueradeTests {
         }
     }
 
+    @Test("where the kernel binds the table to us, nobody else can take it away, and it ends with us")
+    func bound() throws {
+        try inOwnNamespace {
+            let reader = try TableReader()
+            do {
+                let masquerade = try Masquerade(sources: [try network("10.0.0.0/8")], exceptInterface: "culvert0")
+                guard masquerade.isBoundToProcess else { return }
+                #expect(throws: (any Error).self) { try reader.run("delete table ip culvert") }
+                #expect(throws: NFTablesError.self) {
+                    try Masquerade(sources: [], exceptInterface: "culvert1")
+                }
+                try reader.run("flush ruleset")
+                #expect(reader.rules?.contains("masquerade") == true)
+            }
+            #expect(reader.rules == nil)
+        }
+    }
+
     @Test("an interface name that means something to nftables is refused")
     func names() {
         for name in ["", "eth*", "a\" accept; #", "a b", "sixteen-byte-nam", "a\n"] {

@@ -47,7 +47,7 @@ struct PollerTests {
         #expect(poller.wait(until: deadline).contains(3))
         #expect(poller.wait(until: deadline).contains(3))
         var received = PacketBatch(capacity: 1, packetSizeMaximum: 100)
-        #expect(socket.receive(into: &received) == 1)
+        try collect(1, from: socket, into: &received)
         #expect(poller.wait(until: .zero).isEmpty)
         try poller.remove(socket)
         #expect(throws: SystemError.self) { try poller.remove(socket) }

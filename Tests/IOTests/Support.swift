@@ -69,12 +69,13 @@ func isReadable(_ source: some Pollable) throws -> Bool {
 /// Four bytes, most significant first.
 func bytes(_ number: UInt32) -> [UInt8] { IPv4Address(number).octets }
 
-/// Receives until `count` packets have come or two seconds have passed.
-func collect(_ count: Int, from socket: UDPSocket, into batch: inout PacketBatch) throws {
+/// Receives until `batch` holds `count` packets or two seconds have passed.
+func collect(_ count: Int, from socket: DatagramSocket, into batch: inout PacketBatch) throws {
     let deadline = SystemClock.now + .seconds(2)
     while batch.count < count, SystemClock.now < deadline {
         if socket.receive(into: &batch) == 0 { _ = try isReadable(socket) }
     }
+    #expect(batch.count == count)
 }
 
 /// An ICMP echo request or reply within an IPv4 packet (RFC 791, RFC 792).

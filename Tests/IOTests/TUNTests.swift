@@ -88,15 +88,14 @@ struct TUNTests {
             #expect(socket.send(batch(contents, along: path, packetSizeMaximum: 3000)) == 3)
             // As large as a slot: the header does not count.
             var received = PacketBatch(capacity: 4, packetSizeMaximum: 3000)
-            #expect(try isReadable(socket))
-            #expect(socket.receive(into: &received) == 3)
+            try collect(3, from: socket, into: &received)
             #expect(received.contents == contents)
             #expect(received[0].path == OuterPath(remote: Endpoint(local, 0), local: .v4(loopback)))
 
-            try socket.sender.send([7], along: path)
             #expect(socket.send(batch([[UInt8](repeating: 8, count: 3041)], along: path, packetSizeMaximum: 4000)) == 1)
+            try socket.sender.send([7], along: path)
             received.reset()
-            #expect(socket.receive(into: &received) == 1)
+            try collect(1, from: socket, into: &received)
             #expect(received.contents == [[7]])
             #expect(socket.drops[.truncated] == 1)
         }
@@ -114,11 +113,10 @@ struct TUNTests {
             let contents = numbers.map { bytes($0) + [0xaa] } + [[1, 2, 3]]
             #expect(try RawSocket(protocol: 50).send(batch(contents, along: path)) == 5)
             var received = PacketBatch(capacity: 8, packetSizeMaximum: 100)
-            #expect(try isReadable(sockets[0]) && isReadable(sockets[1]))
-            #expect(sockets[0].receive(into: &received) == 2)
+            try collect(2, from: sockets[0], into: &received)
             #expect(received.contents == [contents[0], contents[2]])
             received.reset()
-            #expect(sockets[1].receive(into: &received) == 2)
+            try collect(2, from: sockets[1], into: &received)
             #expect(received.contents == [contents[1], contents[3]])
         }
     }

@@ -89,8 +89,16 @@ int culvert_forbid_dumps(void);
 // The capabilities in effect, one bit each.
 int culvert_effective_capabilities(uint64_t *capabilities);
 
-// Credentials of the process at the other end of a UNIX socket.
-int culvert_peer_user(int descriptor, uint32_t *user);
+// What SO_PEERCRED tells of the process at the other end of a UNIX socket.
+struct culvert_credentials {
+    int32_t process;
+    uint32_t user, group;
+};
+
+// A pipe that does not block and is closed on exec; the reading end comes first.
+int culvert_pipe(int *ends);
 
 // For tests: gives the calling thread a network namespace of its own.
 int culvert_enter_new_network_namespace(void);
+// For tests: changes the user of the calling thread only.
+int culvert_set_thread_user(uint32_t user);

@@ -5,10 +5,24 @@ struct ConfigurationFile {
     /// The largest file that is read; thousands of users fit.
     static let bytesMaximum = 4 << 20
 
-    private static let keys = [
-        "profile", "enableModp1024", "psk", "publicAddress", "endpoints", "users", "l2tp", "ppp", "dns", "nbns",
-        "masquerade", "interface", "workers", "log", "limits", "lifetimes",
-    ]
+    /// What each mapping may have in it.
+    private enum Keys {
+        static let top = [
+            "profile", "enableModp1024", "psk", "publicAddress", "endpoints", "users", "l2tp", "ppp", "dns", "nbns",
+            "masquerade", "interface", "workers", "log", "limits", "lifetimes",
+        ]
+        static let user = ["name", "password", "address"]
+        static let l2tp = ["network", "local", "pool", "hostName", "secret"]
+        static let ppp = ["mtu", "authentication"]
+        static let log = ["level"]
+        static let limits = [
+            "sessions", "sessionsPerUser", "tunnelsPerPeer", "sessionsPerTunnel", "halfOpen", "halfOpenPerAddress",
+        ]
+        static let lifetimes = ["ikeSeconds", "ipsecSeconds", "ipsecKilobytes"]
+    }
+
+    /// Every key there is, in whichever mapping.
+    static let everyKey = Keys.top + Keys.user + Keys.l2tp + Keys.ppp + Keys.log + Keys.limits + Keys.lifetimes
 
     private let name: String
     private var issues: [ConfigurationIssue] = []
@@ -36,7 +50,7 @@ struct ConfigurationFile {
         guard let root, root.scalar.map(YAMLSection.isNull) != true else { return ConfigurationDraft() }
         let line = root.mark?.line ?? 1
         guard
-            let top = YAMLSection(root, file: name, path: "", line: line, keys: Self.keys, issues: &issues)
+            let top = YAMLSection(root, file: name, path: "", line: line, keys: Keys.top, issues: &issues)
         else { return nil }
         return draft(top)
     }
@@ -55,20 +69,20 @@ struct ConfigurationFile {
         draft.interface = text(top, "interface", ValueRules.interface)
         draft.workers = integer(top, "workers", 0...256)
 
-        let l2tp = section(top, "l2tp", ["network", "local", "pool", "hostName", "secret"])
+        let l2tp = section(top, "l2tp", Keys.l2tp)
         draft.network = text(l2tp, "network", ValueRules.network)
         draft.local = text(l2tp, "local", ValueRules.address)
         draft.pool = text(l2tp, "pool", ValueRules.pool)
         draft.hostName = text(l2tp, "hostName", ValueRules.hostName)
         draft.tunnelSecret = text(l2tp, "secret", ValueRules.tunnelSecret)
 
-        let ppp = section(top, "ppp", ["mtu", "authentication"])
+        let ppp = section(top, "ppp", Keys.ppp)
         // Below 1280 IPv6 cannot live (RFC 8200 5); 1460 is what Ethernet leaves after ESP in UDP, L2TP and PPP at best.
         draft.mtuBytes = integer(ppp, "mtu", 1280...1460)
         draft.authentication = list(
             ppp, "authentication", 1...PPPAuthentication.allCases.count, ValueRules.authentication)
 
-        let log = section(top, "log", ["level"])
+        let log = section(top, "log", Keys.log)
         draft.logLevel = text(log, "level", ValueRules.logLevel)
         draft.limits = limits(top)
         draft.lifetimes = lifetimes(top)
@@ -76,10 +90,7 @@ struct ConfigurationFile {
     }
 
     private mutating func limits(_ top: YAMLSection) -> ConfigurationDraft.Limits {
-        let keys = [
-            "sessions", "sessionsPerUser", "tunnelsPerPeer", "sessionsPerTunnel", "halfOpen", "halfOpenPerAddress",
-        ]
-        let section = section(top, "limits", keys)
+        let section = section(top, "limits", Keys.limits)
         var limits = ConfigurationDraft.Limits()
         limits.sessions = integer(section, "sessions", 1...1_000_000)
         limits.sessionsPerUser = integer(section, "sessionsPerUser", 0...1_000_000)
@@ -92,7 +103,7 @@ struct ConfigurationFile {
     }
 
     private mutating func lifetimes(_ top: YAMLSection) -> ConfigurationDraft.Lifetimes {
-        let section = section(top, "lifetimes", ["ikeSeconds", "ipsecSeconds", "ipsecKilobytes"])
+        let section = section(top, "lifetimes", Keys.lifetimes)
         var lifetimes = ConfigurationDraft.Lifetimes()
         lifetimes.ikeSeconds = integer(section, "ikeSeconds", 300...2_592_000)
         lifetimes.ipsecSeconds = integer(section, "ipsecSeconds", 300...2_592_000)
@@ -114,7 +125,7 @@ struct ConfigurationFile {
             let path = "users[\(index)]"
             let section = YAMLSection(
                 element, file: name, path: path, line: element.mark?.line ?? top.line,
-                keys: ["name", "password", "address"], issues: &issues)
+                keys: Keys.user, issues: &issues)
             guard let section else {
                 users.append(.init(name: .refused, password: .refused, address: .refused))
                 continue

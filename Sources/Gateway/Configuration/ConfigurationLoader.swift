@@ -55,18 +55,20 @@ public enum ConfigurationLoader {
             return try finish(draft, issues, warnings, file: nil)
         }
         let store = CredentialsStore(directory: stateDirectory)
-        let (credentials, areNew, stateWarnings) = try store.readOrMake(using: &generator)
-        let usesKey = draft.preSharedKey.isAbsent
-        let usesUser = draft.users.isAbsent
-        draft.fill(from: Self.draft(credentials, path: store.path))
-        let loaded = try finish(draft, issues, warnings + stateWarnings, file: nil)
+        let kept = try store.read()
+        warnings += kept?.warnings ?? []
+        let credentials = kept?.credentials ?? Credentials.make(using: &generator)
         let welcome = Welcome(
-            server: loaded.configuration.publicAddress ?? loaded.configuration.endpoints.first,
-            preSharedKey: usesKey ? credentials.preSharedKey : nil,
-            user: usesUser ? (credentials.user, credentials.password) : nil, path: store.path)
+            server: draft.publicAddress.value,
+            preSharedKey: draft.preSharedKey.isAbsent ? credentials.preSharedKey : nil,
+            user: draft.users.isAbsent ? (credentials.user, credentials.password) : nil, path: store.path)
+        draft.fill(from: Self.draft(credentials, path: store.path))
+        let loaded = try finish(draft, issues, warnings, file: nil)
+        // Only now, for a start that is refused shows nobody what it made.
+        if kept == nil { try store.write(credentials) }
         return LoadedConfiguration(
             configuration: loaded.configuration, warnings: loaded.warnings,
-            ownCredentials: areNew ? .made(path: store.path, welcome: welcome.text) : .kept(path: store.path))
+            ownCredentials: kept == nil ? .made(path: store.path, welcome: welcome.text) : .kept(path: store.path))
     }
 
     /// The configuration of a file and the environment.

@@ -83,22 +83,18 @@ struct CredentialsStore {
 
     var path: String { "\(directory)/\(Credentials.fileName)" }
 
-    /// The credentials kept, or new ones that are kept from now on.
-    func readOrMake(
-        using generator: inout some RandomNumberGenerator
-    ) throws(ConfigurationError) -> (credentials: Credentials, areNew: Bool, warnings: [ConfigurationIssue]) {
-        if let (credentials, warnings) = try read() { return (credentials, false, warnings) }
-        let credentials = Credentials.make(using: &generator)
+    /// Keeps `credentials` from now on.
+    func write(_ credentials: Credentials) throws(ConfigurationError) {
         do throws(FileError) {
             try PrivateFile.makeDirectory(directory)
             try PrivateFile.replace(Credentials.fileName, in: directory, with: [UInt8](credentials.text.utf8))
         } catch {
             throw failure("cannot be written: \(error.description)")
         }
-        return (credentials, true, [])
     }
 
-    private func read() throws(ConfigurationError) -> (Credentials, [ConfigurationIssue])? {
+    /// The credentials kept, and what to warn of; nil where none are.
+    func read() throws(ConfigurationError) -> (credentials: Credentials, warnings: [ConfigurationIssue])? {
         let bytes: [UInt8]
         var warnings: [ConfigurationIssue] = []
         do throws(FileError) {

@@ -52,7 +52,7 @@ extension GatewayConfiguration {
 
     /// Who may come in.
     func userTable() throws(UserTableError) -> UserTable {
-        try UserTable(users.map { User(name: $0.name, password: $0.password, fixedAddress: $0.address) })
+        try UserTable(users.map { Accounts.User(name: $0.name, password: $0.password, fixedAddress: $0.address) })
     }
 
     /// The addresses for clients: the pool, without those that belong to one user alone.

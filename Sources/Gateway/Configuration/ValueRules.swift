@@ -23,9 +23,9 @@ enum ValueRules {
         "12345678",
         "123456789", "1234567890", "qwerty", "qwertyuiop",
     ]
-    /// Passwords that stand in sample files as a place to be filled in.
-    static let placeholderPasswords: Set<String> = [
-        "your_vpn_password", "your-vpn-password",
+    /// What stands in sample files, ours included, where a secret is to be filled in.
+    static let placeholders: Set<String> = [
+        "replace-this-key", "replace-this-password", "your_vpn_password", "your-vpn-password",
     ]
 
     static func address(_ text: String) throws(Refusal) -> IPv4Address {
@@ -69,6 +69,7 @@ enum ValueRules {
     static func preSharedKey(_ text: String) throws(Refusal) -> SecretBytes {
         let allowed = "1 to \(preSharedKeyBytesMaximum) bytes, 20 random characters or more if it is to be strong"
         try secretText(text, maximum: preSharedKeyBytesMaximum, allowed: allowed)
+        try refusePlaceholder(text)
         guard !wellKnownPreSharedKeys.contains(text.lowercased()) else {
             throw Refusal(problem: "is a well-known default that attackers try first", allowed: allowed)
         }
@@ -84,14 +85,13 @@ enum ValueRules {
     static func password(_ text: String) throws(Refusal) -> SecretBytes {
         let allowed = "1 to \(userBytesMaximum) bytes without control characters"
         try secretText(text, maximum: userBytesMaximum, allowed: allowed)
-        guard !placeholderPasswords.contains(text.lowercased()) else {
-            throw Refusal(problem: "is the placeholder of a sample file", allowed: "a password of your own")
-        }
+        try refusePlaceholder(text)
         return SecretBytes(utf8: text)
     }
 
     static func tunnelSecret(_ text: String) throws(Refusal) -> SecretBytes {
         try secretText(text, maximum: userBytesMaximum, allowed: "1 to \(userBytesMaximum) bytes")
+        try refusePlaceholder(text)
         return SecretBytes(utf8: text)
     }
 
@@ -136,6 +136,12 @@ enum ValueRules {
         }
         guard !hasControlCharacters(text) else {
             throw Refusal(problem: "has a control character in it", allowed: allowed)
+        }
+    }
+
+    private static func refusePlaceholder(_ text: String) throws(Refusal) {
+        guard !placeholders.contains(text.lowercased()) else {
+            throw Refusal(problem: "is the placeholder of a sample file", allowed: "a secret of your own")
         }
     }
 

@@ -49,7 +49,7 @@ extension ControlPlane {
     private mutating func initialContact(_ peer: PeerID, now: Instant) {
         guard let known = peers[peer], !known.associations.isEmpty else { return }
         log.info("client began anew", metadata: ["peer": "\(peer)", "from": "\(known.path.remote)"])
-        for session in sessions.values where session.peer == peer { sessions[session.identifier]?.end = .initialContact }
+        for session in clientSessions.values where session.peer == peer { clientSessions[session.identifier]?.end = .initialContact }
         l2tp.peerReplaced(peer.rawValue, now: now)
         for association in known.associations {
             ike.deleteSecurityAssociation(inboundSPI: association.inbound.value, now: now, using: &random)
@@ -181,7 +181,7 @@ extension ControlPlane {
     }
 
     func userName(of peer: PeerID) -> String {
-        sessions.values.first { $0.peer == peer && !$0.user.isEmpty }?.user ?? "-"
+        clientSessions.values.first { $0.peer == peer && !$0.user.isEmpty }?.user ?? "-"
     }
 
     // MARK: Refusals

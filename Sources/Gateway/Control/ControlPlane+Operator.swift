@@ -1,3 +1,4 @@
+import Accounts
 import FoundationEssentials
 import IKE
 import L2TP
@@ -12,7 +13,7 @@ extension ControlPlane: OperatorState {
     }
 
     func sessions() -> [SessionRecord] {
-        sessions.values.filter { $0.since != nil }.map(record).sorted { $0.id < $1.id }
+        clientSessions.values.filter { $0.since != nil }.map(record).sorted { $0.id < $1.id }
     }
 
     private func record(_ session: ClientSession) -> SessionRecord {
@@ -30,25 +31,27 @@ extension ControlPlane: OperatorState {
     }
 
     func tunnels() -> [TunnelRecord] {
-        let bySession = Dictionary(grouping: sessions(), by: \.l2tpTunnel)
-        return l2tp.tunnels.filter(\.isEstablished).map { tunnel in
-            let peer = peers[PeerID(rawValue: tunnel.id.peer)]
-            let members = (bySession[tunnel.id.value] ?? []).filter { sessions[$0.id]?.tunnel == tunnel.id }
-            return TunnelRecord(
-                id: tunnel.id.value, remoteID: tunnel.peerTunnelID, hostName: tunnel.hostName,
-                outerAddress: peer.map { "\($0.path.remote.address)" } ?? "", outerPort: peer?.path.remote.port ?? 0,
-                l2tpPort: tunnel.peer.port, since: date(tunnel.since), users: members.map(\.user),
-                sessions: members.map(\.id), bytesIn: members.reduce(0) { $0 &+ $1.bytesIn },
-                bytesOut: members.reduce(0) { $0 &+ $1.bytesOut }, packetsIn: members.reduce(0) { $0 &+ $1.packetsIn },
-                packetsOut: members.reduce(0) { $0 &+ $1.packetsOut }, ikeCipher: peer?.ikeSuite ?? "",
-                espCipher: peer?.current?.suite ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
-                espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "")
-        }.sorted { ($0.since, $0.id) < ($1.since, $1.id) }
+        let bySession = Dictionary(grouping: sessions()) { clientSessions[$0.id]?.tunnel }
+        let records = l2tp.tunnels.filter(\.isEstablished).map { record($0, members: bySession[$0.id] ?? []) }
+        return records.sorted { ($0.since, $0.id) < ($1.since, $1.id) }
+    }
+
+    private func record(_ tunnel: L2TPTunnel, members: [SessionRecord]) -> TunnelRecord {
+        let peer = peers[PeerID(rawValue: tunnel.id.peer)]
+        let sum = { (count: KeyPath<SessionRecord, UInt64>) in members.reduce(0) { $0 &+ $1[keyPath: count] } }
+        return TunnelRecord(
+            id: tunnel.id.value, remoteID: tunnel.peerTunnelID, hostName: tunnel.hostName,
+            outerAddress: peer.map { "\($0.path.remote.address)" } ?? "", outerPort: peer?.path.remote.port ?? 0,
+            l2tpPort: tunnel.peer.port, since: date(tunnel.since), users: members.map(\.user),
+            sessions: members.map(\.id), bytesIn: sum(\.bytesIn), bytesOut: sum(\.bytesOut),
+            packetsIn: sum(\.packetsIn), packetsOut: sum(\.packetsOut), ikeCipher: peer?.ikeSuite ?? "",
+            espCipher: peer?.current?.suite ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
+            espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "")
     }
 
     func statistics() -> StatisticsRecord {
         var counts: [String: UInt64] = [
-            "sessions": UInt64(sessions.count), "tunnels": UInt64(l2tp.tunnelCount), "peers": UInt64(peers.count),
+            "sessions": UInt64(clientSessions.count), "tunnels": UInt64(l2tp.tunnelCount), "peers": UInt64(peers.count),
             "ike.associations": UInt64(ike.associationCount), "ike.halfOpen": UInt64(ike.halfOpenCount),
             "ipsec.associations": UInt64(peers.values.reduce(0) { $0 + $1.associations.count }),
             "addresses.leased": UInt64(pool.leasedCount),
@@ -61,7 +64,7 @@ extension ControlPlane: OperatorState {
         for reason in IKEDrop.allCases where ike.drops[reason] > 0 { drops["ike.\(reason)"] = ike.drops[reason] }
         for (reason, count) in l2tp.drops.nonzero { drops["l2tp.\(reason)"] = count }
         var links = linkDrops
-        for session in sessions.values {
+        for session in clientSessions.values {
             for (reason, count) in session.link.drops.nonzero { links.add(count, to: reason) }
         }
         for (reason, count) in links.nonzero { drops["ppp.\(reason)"] = count }
@@ -84,7 +87,7 @@ extension ControlPlane: OperatorState {
     /// Hangs every client up; ``isIdle`` tells when that is done.
     mutating func shutDown(now: Instant) {
         isShuttingDown = true
-        for session in sessions.keys.sorted() { hangUp(session, .shutdown, now: now) }
+        for session in clientSessions.keys.sorted() { hangUp(session, .shutdown, now: now) }
         l2tp.disconnectAll(now: now)
         for peer in peers.keys { bidFarewell(peer, .shutdown, now: now) }
         settle(now: now)
@@ -95,13 +98,13 @@ extension ControlPlane: OperatorState {
 
     /// A clean end: PPP says goodbye, L2TP closes the call, the tunnel when it was the last, and then the SAs go.
     private mutating func hangUp(_ identifier: UInt64, _ end: SessionEnd, now: Instant) {
-        guard let session = sessions[identifier] else { return }
-        sessions[identifier]?.end = end
-        sessions[identifier]?.link.terminate(end == .shutdown ? .shutdown : .operatorHangUp, now: now)
+        guard let session = clientSessions[identifier] else { return }
+        clientSessions[identifier]?.end = end
+        clientSessions[identifier]?.link.terminate(end == .shutdown ? .shutdown : .operatorHangUp, now: now)
         serveLink(identifier, now: now)
         // The client need not be waited for: what L2TP closes is closed.
         l2tp.disconnectSession(session.l2tp, result: .disconnect(.administrative), now: now)
-        if sessions.values.count(where: { $0.peer == session.peer && $0.end == nil }) == 0 {
+        if clientSessions.values.count(where: { $0.peer == session.peer && $0.end == nil }) == 0 {
             bidFarewell(session.peer, end, now: now)
         }
     }

@@ -4,6 +4,7 @@ import IKE
 import L2TP
 import Logging
 import PPP
+import Synchronization
 import Wire
 
 /// From L2TP to PPP to accounts, addresses and routes.
@@ -28,7 +29,7 @@ extension ControlPlane {
         case .sessionFailed(let session, let reason):
             log.notice("call failed", metadata: ["session": "\(session)", "reason": "\(reason)"])
         case .tunnelMoved(let tunnel, let port):
-            for session in sessions.values where session.tunnel == tunnel {
+            for session in clientSessions.values where session.tunnel == tunnel {
                 put(.command(worker: session.worker, .moveSession(slot: session.slot, remotePort: port)))
             }
         case .tunnelRefused(let peer, let hostName, let result):
@@ -59,7 +60,7 @@ extension ControlPlane {
 
     private mutating func sessionEstablished(_ session: L2TPSession, now: Instant) {
         let identifier = PeerID(rawValue: session.peer.id)
-        guard let peer = peers[identifier], !isShuttingDown, sessions.count < configuration.limits.sessions else {
+        guard let peer = peers[identifier], !isShuttingDown, clientSessions.count < configuration.limits.sessions else {
             return l2tp.disconnectSession(session.id, result: .disconnect(.noFacilities), now: now)
         }
         let name = nextSessionIdentifier()
@@ -67,7 +68,7 @@ extension ControlPlane {
         let client = ClientSession(
             identifier: name, peer: identifier, tunnel: session.id.tunnel, l2tp: session.id, worker: peer.worker,
             slot: slot, traffic: SessionTraffic(), link: PPPLink(configuration: configuration.pppLink))
-        sessions[name] = client
+        clientSessions[name] = client
         sessionsByL2TP[session.id] = name
         put(
             .command(
@@ -79,22 +80,22 @@ extension ControlPlane {
                         remoteTunnel: session.peerTunnelID, remoteSession: session.peerSessionID,
                         remotePort: session.peer.port, isSequenced: session.requiresSequencing,
                         traffic: client.traffic))))
-        sessions[name]?.link.start(now: now, using: &random)
+        clientSessions[name]?.link.start(now: now, using: &random)
         serveLink(name, now: now)
     }
 
     mutating func noteActivity(_ session: UInt64, now: Instant) {
-        guard let known = sessions[session] else { return }
-        sessions[session]?.link.noteActivity(now: now)
+        guard let known = clientSessions[session] else { return }
+        clientSessions[session]?.link.noteActivity(now: now)
         l2tp.noteActivity(on: known.tunnel, now: now)
-        setLinkDeadline(sessions[session]?.link.nextDeadline, session: session)
+        setLinkDeadline(clientSessions[session]?.link.nextDeadline, session: session)
     }
 
     // MARK: The link
 
     /// Carries out what a link has to say and to send.
     mutating func serveLink(_ session: UInt64, now: Instant) {
-        while let event = sessions[session]?.link.pollEvent() {
+        while let event = clientSessions[session]?.link.pollEvent() {
             switch event {
             case .authenticate(let user, let proof): authenticate(session, user: user, proof: proof, now: now)
             case .networkUp(let network): networkUp(session, network, now: now)
@@ -106,21 +107,21 @@ extension ControlPlane {
             }
         }
         sendFrames(session)
-        setLinkDeadline(sessions[session]?.link.nextDeadline, session: session)
+        setLinkDeadline(clientSessions[session]?.link.nextDeadline, session: session)
     }
 
     private mutating func sendFrames(_ identifier: UInt64) {
-        guard let session = sessions[identifier] else { return }
+        guard let session = clientSessions[identifier] else { return }
         var writer = ByteWriter()
-        while sessions[identifier]?.link.pollTransmit(into: &writer) == true {
+        while clientSessions[identifier]?.link.pollTransmit(into: &writer) == true {
             put(.command(worker: session.worker, .sendFrame(session: session.slot, frame: writer.bytes)))
             writer.removeAll()
         }
     }
 
     private mutating func authenticate(_ identifier: UInt64, user: String, proof: CredentialProof, now: Instant) {
-        guard let session = sessions[identifier], let peer = peers[session.peer] else { return }
-        sessions[identifier]?.user = user
+        guard let session = clientSessions[identifier], let peer = peers[session.peer] else { return }
+        clientSessions[identifier]?.user = user
         let verdict = users.verify(
             user: user, proof: proof, from: peer.path.remote.address, now: now)
         let metadata: Logger.Metadata = [
@@ -137,7 +138,7 @@ extension ControlPlane {
         case .slowedDown:
             outcome = refuse("dial-in refused: too many guesses", "Authentication failed", metadata)
         }
-        sessions[identifier]?.link.authenticated(outcome, now: now)
+        clientSessions[identifier]?.link.authenticated(outcome, now: now)
     }
 
     private mutating func refuse(
@@ -153,17 +154,17 @@ extension ControlPlane {
         _ identifier: UInt64, _ account: User, _ acceptance: ProofAcceptance, _ metadata: Logger.Metadata,
         now: Instant
     ) -> AuthenticationOutcome {
-        sessions[identifier]?.user = account.name
+        clientSessions[identifier]?.user = account.name
         if let most = configuration.limits.sessionsPerUser,
-            sessions.values.count(where: { $0.user == account.name && $0.address != nil && $0.identifier != identifier })
+            clientSessions.values.count(where: { $0.user == account.name && $0.address != nil && $0.identifier != identifier })
                 >= most
         {
             return refuse("dial-in refused: the user has too many sessions", "Too many sessions", metadata)
         }
-        guard let address = sessions[identifier]?.address ?? lease(for: account, now: now) else {
+        guard let address = clientSessions[identifier]?.address ?? lease(for: account, now: now) else {
             return refuse("dial-in refused: no address is free", "No address is free", metadata)
         }
-        sessions[identifier]?.address = address
+        clientSessions[identifier]?.address = address
         counters.count(.usersAccepted)
         return .accepted(
             AddressAssignment(
@@ -176,10 +177,10 @@ extension ControlPlane {
     /// dead; then that one gives way.
     private mutating func lease(for account: User, now: Instant) -> IPv4Address? {
         guard let fixed = account.fixedAddress else { return pool.lease(for: account.name) }
-        if let holder = sessions.values.first(where: { $0.address == fixed }) {
-            sessions[holder.identifier]?.end = .link(.replaced)
+        if let holder = clientSessions.values.first(where: { $0.address == fixed }) {
+            clientSessions[holder.identifier]?.end = .link(.replaced)
             networkDown(holder.identifier)
-            sessions[holder.identifier]?.address = nil
+            clientSessions[holder.identifier]?.address = nil
             pool.release(fixed)
             l2tp.disconnectSession(holder.l2tp, result: L2TPResult(.replaced), now: now)
         }
@@ -187,7 +188,7 @@ extension ControlPlane {
     }
 
     private mutating func networkUp(_ identifier: UInt64, _ network: PPPNetwork, now: Instant) {
-        guard let session = sessions[identifier], let peer = peers[session.peer] else { return }
+        guard let session = clientSessions[identifier], let peer = peers[session.peer] else { return }
         let mtuBytes = min(Int(network.peerMRUBytes), configuration.ppp.mtuBytes)
         let address = network.assignment.address
         put(
@@ -201,8 +202,8 @@ extension ControlPlane {
                         compressesProtocol: network.framing.compressesProtocol))))
         routes.set(address, to: RouteTable.Entry(worker: session.worker, slot: session.slot))
         if session.since == nil { counters.count(.sessionsStarted) }
-        sessions[identifier]?.since = session.since ?? now
-        sessions[identifier]?.authentication = network.authenticationMethod
+        clientSessions[identifier]?.since = session.since ?? now
+        clientSessions[identifier]?.authentication = network.authenticationMethod
         log.info(
             "session up",
             metadata: [
@@ -212,14 +213,14 @@ extension ControlPlane {
     }
 
     private mutating func networkDown(_ identifier: UInt64) {
-        guard let session = sessions[identifier] else { return }
+        guard let session = clientSessions[identifier] else { return }
         if let address = session.address { routes.set(address, to: nil) }
         put(.command(worker: session.worker, .setNetwork(slot: session.slot, nil)))
     }
 
     private mutating func linkEnded(_ identifier: UInt64, _ reason: PPPEndReason, now: Instant) {
-        guard let session = sessions[identifier] else { return }
-        if session.end == nil { sessions[identifier]?.end = .link(reason) }
+        guard let session = clientSessions[identifier] else { return }
+        if session.end == nil { clientSessions[identifier]?.end = .link(reason) }
         setLinkDeadline(nil, session: identifier)
         l2tp.disconnectSession(session.l2tp, result: L2TPResult(reason), now: now)
     }
@@ -228,7 +229,7 @@ extension ControlPlane {
 
     /// Gives back all that a session had. Comes once for each, from L2TP.
     private mutating func endSession(_ identifier: UInt64, _ end: SessionEnd, now: Instant) {
-        guard let session = sessions.removeValue(forKey: identifier) else { return }
+        guard let session = clientSessions.removeValue(forKey: identifier) else { return }
         sessionsByL2TP[session.l2tp] = nil
         forgetLinkDeadline(session: identifier)
         for (reason, count) in session.link.drops.nonzero { linkDrops.add(count, to: reason) }

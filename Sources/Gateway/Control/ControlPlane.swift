@@ -33,7 +33,7 @@ struct ControlPlane: ~Copyable {
     var indexes: SecurityParameterIndexAllocator
 
     var peers: [PeerID: Peer] = [:]
-    var sessions: [UInt64: ClientSession] = [:]
+    var clientSessions: [UInt64: ClientSession] = [:]
     var sessionsByL2TP: [L2TPSessionID: UInt64] = [:]
     var counters = Counters<ControlEvent>()
     var linkDrops = Counters<PPPDrop>()
@@ -89,7 +89,7 @@ struct ControlPlane: ~Copyable {
             l2tp.receive(
                 message.span.bytes, from: L2TPPeer(id: peer, port: remotePort), now: now, using: &random)
         case .frame(let session, let frame):
-            sessions[session]?.link.receive(frame.span.bytes, now: now, using: &random)
+            clientSessions[session]?.link.receive(frame.span.bytes, now: now, using: &random)
             serveLink(session, now: now)
         case .peerMoved(let peer, let path):
             follow(PeerID(rawValue: peer), to: path, now: now)
@@ -119,7 +119,7 @@ struct ControlPlane: ~Copyable {
         l2tp.handleTimeout(now: now, using: &random)
         while let timer = linkDeadlines.firstDue(at: now), let session = sessionOfTimer[timer] {
             linkDeadlines.set(nil, for: timer)
-            sessions[session]?.link.handleTimeout(now: now, using: &random)
+            clientSessions[session]?.link.handleTimeout(now: now, using: &random)
             serveLink(session, now: now)
         }
         while let timer = peerDeadlines.firstDue(at: now), let peer = peerOfTimer[timer] {

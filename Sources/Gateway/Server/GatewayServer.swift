@@ -1,4 +1,5 @@
 import ESP
+import FoundationEssentials
 import IO
 import Logging
 import Synchronization
@@ -35,7 +36,7 @@ final class GatewayServer {
         self.log = log
         Self.harden(log)
         let workerCount = min(
-            configuration.workers == 0 ? HostSystem.processorCount : configuration.workers,
+            configuration.workers == 0 ? ProcessInfo.processInfo.activeProcessorCount : configuration.workers,
             SecurityParameterIndex.workerCountMaximum)
         tunnels = try TUNDevice(name: configuration.interface, queues: workerCount)
         try Self.setUp(tunnels, configuration)

@@ -47,6 +47,9 @@ public struct IKENATDetection: Sendable, Hashable {
         algorithm.digest(cookies.octets, endpoint.address.octets, endpoint.port.octets)
     }
 
+}
+
+extension IKENATDetection {
     /// Compares the peer's NAT-D payloads, of our address first and then of all its own, with the addresses that we see.
     /// Nil where there are fewer than two: the peer does not take part.
     init?(_ payloads: [[UInt8]], algorithm: HashAlgorithm, cookies: IKECookies, path: IKEPath) {
