@@ -1,0 +1,172 @@
+import Cryptography
+import Wire
+
+/// What the gateway accepts in phase 1 and phase 2, by name.
+public enum IKEProfile: String, CaseIterable, Sendable {
+    /// No SHA-1, no MODP group below 3072 bits.
+    case modern
+    /// Every system that still receives updates connects: AES, SHA-1 and SHA-2, Diffie-Hellman 14 and above.
+    case `default`
+    /// Adds 3DES, DES, MD5 and Diffie-Hellman 1, 2 and 5: Windows 2000 and XP, Android up to 11, cheap routers.
+    case legacy
+}
+
+/// The phase-1 algorithms that we accept, the most wanted first.
+public struct PhaseOneAlgorithms: Sendable, Equatable {
+    /// Ciphers.
+    public var ciphers: [CBCCipher]
+    /// Hashes, each also as HMAC for the PRF.
+    public var hashes: [HashAlgorithm]
+    /// Groups, for phase 1 and for perfect forward secrecy in phase 2.
+    public var groups: [DiffieHellmanGroup]
+
+    /// The lists of `profile`.
+    public init(_ profile: IKEProfile) {
+        ciphers = [.aes256, .aes192, .aes128]
+        hashes = [.sha256, .sha384, .sha512]
+        // The strength of 128 bits and more first, among them the fast ones; MODP-2048 is what most clients have.
+        groups = [.ecp256, .ecp384, .curve25519, .ecp521, .modp3072, .modp4096, .modp6144, .modp8192]
+        if profile != .modern {
+            hashes.append(.sha1)
+            groups.insert(.modp2048, at: 6)
+        }
+        if profile == .legacy {
+            ciphers += [.tripleDES, .des]
+            hashes.append(.md5)
+            groups += [.modp1536, .modp1024, .modp768]
+        }
+    }
+}
+
+/// The phase-2 algorithms that we accept, the most wanted first.
+public struct PhaseTwoAlgorithms: Sendable, Equatable {
+    /// Ciphers, combined ones among them.
+    public var ciphers: [ESPCipher]
+    /// Integrity algorithms for the ciphers that have none of their own.
+    public var integrities: [ESPIntegrity]
+
+    /// The lists of `profile`.
+    public init(_ profile: IKEProfile) {
+        ciphers = [
+            .aesGCM(keyBits: 256, icvBytes: 16), .aesGCM(keyBits: 192, icvBytes: 16),
+            .aesGCM(keyBits: 128, icvBytes: 16), .aesCBC(keyBits: 256), .aesCBC(keyBits: 192), .aesCBC(keyBits: 128),
+        ]
+        integrities = [.hmacSHA256, .hmacSHA384, .hmacSHA512]
+        if profile != .modern { integrities.append(.hmacSHA1) }
+        if profile == .legacy {
+            ciphers += [.tripleDES, .des]
+            integrities.append(.hmacMD5)
+        }
+    }
+}
+
+/// The pre-shared keys. Main mode can choose only by address: the identity comes encrypted with the key.
+public struct PreSharedKeys: Sendable {
+    /// The key of every peer that has no other.
+    public var defaultKey: SecretBytes?
+    /// Keys of peers in a network; the longest prefix wins.
+    public var byNetwork: [(network: IPv4Network, key: SecretBytes)]
+
+    /// The default key and the keys by network.
+    public init(defaultKey: SecretBytes?, byNetwork: [(network: IPv4Network, key: SecretBytes)] = []) {
+        (self.defaultKey, self.byNetwork) = (defaultKey, byNetwork)
+    }
+
+    /// The key of the peer at `address`.
+    func key(for address: IPAddress) -> SecretBytes? {
+        guard case .v4(let address) = address else { return defaultKey }
+        let candidates = byNetwork.filter { $0.network.contains(address) }
+        return candidates.max { $0.network.prefixLength < $1.network.prefixLength }?.key ?? defaultKey
+    }
+}
+
+/// How long SAs live at most. The peer's own life is accepted up to these.
+public struct IKELifetimes: Sendable, Equatable {
+    /// The most seconds of an ISAKMP SA. Clients ask for up to 24 hours.
+    public var ikeMaximumSeconds: UInt64 = 86_400
+    /// The most seconds of an IPsec SA. As long as only the peer rekeys, a bound below its own would cut its session.
+    public var ipsecMaximumSeconds: UInt64 = 86_400
+    /// What RFC 2407 section 4.5 assumes where the peer says nothing.
+    public static let unspecifiedSeconds: UInt64 = 28_800
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Every bound that the engine keeps.
+public struct IKELimits: Sendable, Equatable {
+    /// The most bytes of a message.
+    public var messageBytesMaximum = 16_384
+    /// The most payloads in a message.
+    public var payloadsMaximum = 64
+    /// The most proposals in an SA payload.
+    public var proposalsMaximum = 64
+    /// The most transforms in an SA payload, all proposals together.
+    public var transformsMaximum = 256
+    /// The most exchanges that have not shown message 3. The oldest makes room.
+    public var halfOpenMaximum = 4096
+    /// The most of these from one address.
+    public var halfOpenPerAddressMaximum = 512
+    /// The most exchanges between message 3 and message 5.
+    public var unauthenticatedMaximum = 2048
+    /// The most of these from one address.
+    public var unauthenticatedPerAddressMaximum = 256
+    /// How long an exchange may take.
+    public var exchangeLifetime: Duration = .seconds(30)
+    /// The most Diffie-Hellman computations that wait at once.
+    public var workQueueMaximum = 1024
+    /// The most ISAKMP SAs.
+    public var associationsMaximum = 65_536
+    /// The most ISAKMP SAs of one peer; the oldest makes room.
+    public var associationsPerPeerMaximum = 8
+    /// The most IPsec SAs of one peer.
+    public var securityAssociationsPerPeerMaximum = 64
+    /// The most quick modes at once in one ISAKMP SA.
+    public var quickModesMaximum = 8
+    /// How many used message ids an ISAKMP SA remembers.
+    public var usedMessageIDsMaximum = 128
+    /// Unauthenticated Notifies per second.
+    public var notifiesPerSecond = 50
+    /// Refusal records per second.
+    public var refusalsPerSecond = 50
+    /// Failed authentications of one address in a row before it is slowed.
+    public var failuresPerAddressMaximum = 10
+    /// How long a slowed address waits for one more attempt.
+    public var failureInterval: Duration = .seconds(3)
+    /// The most outputs (messages, events) that wait to be fetched.
+    public var outputMaximum = 16_384
+
+    /// The defaults.
+    public init() {}
+}
+
+/// What the operator decides about IKE.
+public struct IKEConfiguration: Sendable {
+    /// Phase-1 algorithms.
+    public var phaseOne: PhaseOneAlgorithms
+    /// Phase-2 algorithms.
+    public var phaseTwo: PhaseTwoAlgorithms
+    /// The pre-shared keys.
+    public var preSharedKeys: PreSharedKeys
+    /// The address that we name as our identity, for a gateway behind a NAT; otherwise the one that the packet came to.
+    public var identityAddress: IPAddress?
+    /// Whether a Microsoft client is told that the gateway is not behind a NAT when it is. Without it, Windows connects
+    /// to such a gateway only after a registry edit (AssumeUDPEncapsulationContextOnSendRule).
+    public var hidesOwnNATFromWindows = true
+    /// Lifetimes.
+    public var lifetimes = IKELifetimes()
+    /// Limits.
+    public var limits = IKELimits()
+
+    /// The algorithms of `profile` with the given keys.
+    public init(profile: IKEProfile = .default, preSharedKeys: PreSharedKeys) {
+        phaseOne = PhaseOneAlgorithms(profile)
+        phaseTwo = PhaseTwoAlgorithms(profile)
+        self.preSharedKeys = preSharedKeys
+    }
+
+    /// Accepts Diffie-Hellman group 2 as the last choice, and nothing else of the legacy profile.
+    public mutating func enableModp1024() {
+        if !phaseOne.groups.contains(.modp1024) { phaseOne.groups.append(.modp1024) }
+    }
+}

@@ -1,0 +1,180 @@
+import Cryptography
+import Wire
+
+/// A digest that recognises a repeated request.
+struct RequestDigest: Hashable, Sendable {
+    let bytes: [UInt8]
+    init(_ message: [UInt8]) { bytes = HashAlgorithm.sha256.digest(message) }
+}
+
+/// An ISAKMP SA, from its first message on.
+struct Association: Sendable {
+    let cookies: IKECookies
+    /// The path of the last message that was believed.
+    var path: IKEPath
+    /// Where message 1 came from: the port may not be that of message 5.
+    let firstRemote: Endpoint
+    var state: State
+    /// The request that was answered last, and the answer, to be repeated when the request is.
+    var answered: (request: RequestDigest, answer: [UInt8])?
+    /// Requests before that. A late copy of one of them is not a new message.
+    var olderRequests: [RequestDigest] = []
+
+    enum State: Sendable {
+        /// Message 2 is sent.
+        case awaitingKeyExchange(Offer)
+        /// Message 3 has come, Diffie-Hellman runs.
+        case computing(KeyExchange)
+        /// Message 4 is sent: there are keys, but the peer has not proved to know the pre-shared key.
+        case awaitingAuthentication(Unauthenticated)
+        /// Message 6 is sent.
+        case established(Established)
+    }
+
+    /// What is known after message 1.
+    struct Offer: Sendable {
+        let chosen: ChosenPhaseOne
+        /// SAi_b, the whole body of the peer's SA payload, for HASH_I.
+        let securityAssociation: [UInt8]
+        let variant: NATTraversalVariant?
+        let vendorIDs: [IKEVendorID]
+    }
+
+    /// What is known after message 3.
+    struct KeyExchange: Sendable {
+        let offer: Offer
+        let request: RequestDigest
+        let publicValue: [UInt8]
+        let nonce: [UInt8]
+        let nat: IKENATDetection?
+        /// The peer's NAT-D of our address, which Windows gets back as our own.
+        let parrotedDetection: [UInt8]?
+        let workID: UInt64
+    }
+
+    /// What is known after message 4.
+    struct Unauthenticated: Sendable {
+        let offer: Offer
+        let keys: KeyMaterial
+        let initiatorPublic: [UInt8]
+        let responderPublic: [UInt8]
+        let nat: IKENATDetection?
+        let hidesOwnNAT: Bool
+        let initializationVector: [UInt8]
+        /// Whether a failed message 5 has been reported already.
+        var isRefusalReported = false
+    }
+
+    /// What is known after message 6.
+    struct Established: Sendable {
+        let peer: PeerID
+        let identity: IKEIdentity
+        let suite: PhaseOneSuite
+        let keys: KeyMaterial
+        let variant: NATTraversalVariant?
+        let nat: IKENATDetection?
+        let hidesOwnNAT: Bool
+        /// The last cipher block of phase 1, from which phase-2 initialization vectors derive.
+        let lastBlock: [UInt8]
+        var quickModes: [UInt32: QuickMode] = [:]
+        var usedMessageIDs: [UInt32] = []
+        var nextUsedMessageID = 0
+        /// The last R-U-THERE sequence number (RFC 3706 section 7).
+        var deadPeerSequence: UInt32?
+
+        /// Remembers a message id, the oldest of `maximum` forgotten. False where it was used before.
+        mutating func use(_ messageID: UInt32, maximum: Int) -> Bool {
+            guard !usedMessageIDs.contains(messageID) else { return false }
+            if usedMessageIDs.count < maximum {
+                usedMessageIDs.append(messageID)
+            } else {
+                usedMessageIDs[nextUsedMessageID] = messageID
+                nextUsedMessageID = (nextUsedMessageID + 1) % maximum
+            }
+            return true
+        }
+    }
+
+    /// A quick mode under way.
+    struct QuickMode: Sendable {
+        var path: IKEPath
+        let request: RequestDigest
+        var answer: [UInt8]?
+        var state: State
+
+        enum State: Sendable {
+            /// The gateway has been asked.
+            case awaitingDecision(Request)
+            /// Diffie-Hellman runs.
+            case computing(Request, inboundSPI: UInt32, workID: UInt64)
+            /// Message 2 is sent.
+            case awaitingConfirmation(Answered)
+            /// Message 3 has come, or the exchange was refused.
+            case finished
+        }
+
+        struct Request: Sendable {
+            let chosen: ChosenPhaseTwo
+            let nonce: [UInt8]
+            let publicValue: [UInt8]?
+            /// IDci and IDcr byte for byte, for the answer.
+            let identifications: [[UInt8]]
+            let selectors: IKESelectors?
+            let originalAddresses: [IPAddress]
+            let initializationVector: [UInt8]
+        }
+
+        struct Answered: Sendable {
+            let inboundSPI: UInt32
+            let initiatorNonce: [UInt8]
+            let responderNonce: [UInt8]
+            let initializationVector: [UInt8]
+        }
+
+        var isFinished: Bool { if case .finished = state { true } else { false } }
+    }
+
+    init(cookies: IKECookies, path: IKEPath, state: State) {
+        (self.cookies, self.path, firstRemote, self.state) = (cookies, path, path.remote, state)
+    }
+
+    /// The key under which the first message is remembered.
+    var firstMessage: IKEEngine.FirstMessageKey {
+        IKEEngine.FirstMessageKey(initiatorCookie: cookies.initiator, remote: firstRemote)
+    }
+
+    /// What an established SA knows, nil before.
+    var established: Established? { if case .established(let established) = state { established } else { nil } }
+
+    /// Stores the answer to `request` in the place of the one before.
+    mutating func remember(_ request: RequestDigest, answer: [UInt8]) {
+        if let answered { olderRequests.append(answered.request) }
+        answered = (request, answer)
+    }
+}
+
+/// A client.
+struct Peer: Sendable {
+    let id: PeerID
+    let identity: IKEIdentity
+    var path: IKEPath
+    /// Our cookies of its ISAKMP SAs, the newest last.
+    var associations: [UInt64] = []
+    /// The inbound SPIs of its IPsec SAs.
+    var children: [UInt32] = []
+    var isEmpty: Bool { associations.isEmpty && children.isEmpty }
+}
+
+/// By what a client that comes back is recognised.
+struct PeerKey: Hashable, Sendable {
+    let remote: Endpoint
+    let identity: IKEIdentity
+}
+
+/// A pair of IPsec SAs, as far as IKE has to remember it.
+struct Child: Sendable {
+    let peer: PeerID
+    let quickMode: QuickModeID
+    let outboundSPI: UInt32
+    var isConfirmed = false
+}

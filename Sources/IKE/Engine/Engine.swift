@@ -1,0 +1,264 @@
+import Cryptography
+import Wire
+
+/// The gateway's IKEv1 responder (RFC 2407, 2408, 2409, 3706, 3947): bytes, time and randomness in; messages, events and
+/// work out. It opens no socket, reads no clock and runs no Diffie-Hellman itself.
+///
+/// After each call, fetch from ``pollTransmit(into:)``, ``pollEvent()`` and ``pollWork()`` until they return nil.
+public struct IKEEngine: Sendable {
+    /// What the operator decided. A change applies to exchanges that begin afterwards.
+    public var configuration: IKEConfiguration
+    /// What was put aside, by reason.
+    public internal(set) var drops = IKEDropCounters()
+
+    /// ISAKMP SAs by our cookie.
+    var associations: [UInt64: Association] = [:]
+    /// Exchanges by the cookie and endpoint of their first message, to recognise its repetition.
+    var firstMessages: [FirstMessageKey: UInt64] = [:]
+    /// Exchanges that have not shown message 3.
+    var halfOpen = ArrivalList()
+    /// Exchanges between message 3 and message 5.
+    var unauthenticated = ArrivalList()
+    var failures = FailureList()
+    var peers: [PeerID: Peer] = [:]
+    var peersByKey: [PeerKey: PeerID] = [:]
+    /// Pairs of IPsec SAs by inbound SPI.
+    var children: [UInt32: Child] = [:]
+    var deadlines = DeadlineQueue<Deadline>()
+    /// Whom the work under way is for.
+    var workTargets: [UInt64: WorkTarget] = [:]
+    var notifyLimit: RateLimit
+    var refusalLimit: RateLimit
+    private var transmits = BoundedQueue<(transmit: IKETransmit, message: [UInt8])>()
+    private var events = BoundedQueue<IKEEvent>()
+    private var works = BoundedQueue<IKEWork>()
+    private var lastPeer: UInt64 = 0
+    private var lastWork: UInt64 = 0
+
+    struct FirstMessageKey: Hashable, Sendable {
+        let initiatorCookie: UInt64
+        let remote: Endpoint
+    }
+
+    enum Deadline: Hashable, Sendable {
+        /// Main mode must be over, and stored answers are forgotten.
+        case mainMode(UInt64)
+        /// An ISAKMP SA's life.
+        case association(UInt64)
+        /// A quick mode must be over.
+        case quickMode(QuickModeID)
+        /// An IPsec SA's life.
+        case child(UInt32)
+        /// An IPsec SA must have been used, its ISAKMP SA being gone before message 3.
+        case unconfirmed(UInt32)
+    }
+
+    enum WorkTarget: Sendable {
+        case mainMode(UInt64)
+        case quickMode(QuickModeID)
+    }
+
+    /// A message with what is known before its payloads are read.
+    struct Incoming: Sendable {
+        let header: Header
+        let bytes: [UInt8]
+        let path: IKEPath
+        let digest: RequestDigest
+
+        var body: [UInt8] { Array(bytes.dropFirst(Header.byteCount)) }
+        var isEncrypted: Bool { header.flags.contains(.encryption) }
+    }
+
+    /// An engine that knows nobody yet.
+    public init(configuration: IKEConfiguration) {
+        self.configuration = configuration
+        let limits = configuration.limits
+        let second = { (count: Int) in
+            RateLimit(capacity: count, interval: .nanoseconds(1_000_000_000 / max(1, count)))
+        }
+        notifyLimit = second(limits.notifiesPerSecond)
+        refusalLimit = second(limits.refusalsPerSecond)
+    }
+
+    var limits: IKELimits { configuration.limits }
+
+    /// How many exchanges have not shown that their peer receives at its address.
+    public var halfOpenCount: Int { halfOpen.count }
+    /// How many ISAKMP SAs there are, those being made among them.
+    public var associationCount: Int { associations.count }
+    /// How many peers there are.
+    public var peerCount: Int { peers.count }
+    /// How many pairs of IPsec SAs there are.
+    public var securityAssociationCount: Int { children.count }
+
+    // MARK: - Input
+
+    /// Takes a datagram of port 500, or of port 4500 with its non-ESP marker removed.
+    public mutating func receive(
+        _ datagram: RawSpan, from remote: Endpoint, to local: Endpoint, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        do throws(IKEDrop) {
+            let message = try Self.message(datagram, path: IKEPath(local: local, remote: remote), limits: limits)
+            switch message.header.exchange {
+            case .identityProtection: try receiveMainMode(message, now: now, using: &generator)
+            case .quickMode: try receiveQuickMode(message, now: now, using: &generator)
+            case .informational: try receiveInformational(message, now: now, using: &generator)
+            default: try refuseExchange(message, now: now, using: &generator)
+            }
+        } catch {
+            drops.count(error)
+        }
+    }
+
+    private static func message(_ datagram: RawSpan, path: IKEPath, limits: IKELimits) throws(IKEDrop) -> Incoming {
+        guard datagram.byteCount <= limits.messageBytesMaximum else { throw .lengthMismatch }
+        var bytes = [UInt8](copying: datagram)
+        // Some macOS send the non-ESP marker twice. It is taken for that only where the length then fits.
+        let lengthOffset = Header.byteCount - 4
+        if path.local.port == 4500, bytes.count >= Header.byteCount + 4, bytes[0..<4].allSatisfy({ $0 == 0 }),
+            bytes[(lengthOffset + 4)..<(lengthOffset + 8)].elementsEqual(UInt32(clamping: bytes.count - 4).octets)
+        {
+            bytes.removeFirst(4)
+        }
+        let header = try Header(parsing: bytes)
+        return Incoming(header: header, bytes: bytes, path: path, digest: RequestDigest(bytes))
+    }
+
+    /// Aggressive mode, transactions, new groups: the place where they will be taken in.
+    private mutating func refuseExchange(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        let isAggressive = message.header.exchange == .aggressive
+        // Only a first message deserves a word; anything else names an SA and would have to be authenticated.
+        guard message.header.cookies.responder == 0, isAggressive else { throw .unsupportedExchange }
+        refuse(
+            message.path, message.header.cookies, peer: nil, step: .aggressiveMode, reason: .aggressiveModeDisabled,
+            now: now)
+        notify(.unsupportedExchangeType, inAnswerTo: message, now: now, using: &generator)
+        throw .aggressiveModeDisabled
+    }
+
+    // MARK: - Time
+
+    /// When ``handleTimeout(now:using:)`` has something to do, nil for never.
+    public var nextDeadline: Instant? { deadlines.next }
+
+    /// Ends what has had its time.
+    public mutating func handleTimeout(now: Instant, using generator: inout some RandomNumberGenerator) {
+        while let deadline = deadlines.popDue(now) {
+            switch deadline {
+            case .mainMode(let cookie): endMainMode(cookie)
+            case .association(let cookie): endAssociation(cookie, reason: .expired, announce: true, now: now, using: &generator)
+            case .quickMode(let id): endQuickMode(id, now: now, using: &generator)
+            case .child(let spi): endChild(spi, reason: .expired, announce: true, now: now, using: &generator)
+            case .unconfirmed(let spi):
+                guard let child = children[spi], !child.isConfirmed else { continue }
+                endChild(spi, reason: .neverConfirmed, announce: true, now: now, using: &generator)
+            }
+        }
+    }
+
+    /// Main mode's time is over: an exchange that came to nothing is gone, an SA forgets what it kept for repetitions.
+    private mutating func endMainMode(_ cookie: UInt64) {
+        guard var association = associations.removeValue(forKey: cookie) else { return }
+        forgetFirstMessage(of: association)
+        guard association.established != nil else {
+            forgetHalfOpen(cookie)
+            drops.count(.halfOpenExpired)
+            return
+        }
+        association.answered = nil
+        association.olderRequests = []
+        associations[cookie] = association
+    }
+
+    // MARK: - Output
+
+    /// Appends the next message to `writer` and says where it goes, or returns nil.
+    public mutating func pollTransmit(into writer: inout ByteWriter) -> IKETransmit? {
+        guard let next = transmits.popFirst() else { return nil }
+        writer.write(next.message)
+        return next.transmit
+    }
+
+    /// The next event, or nil.
+    public mutating func pollEvent() -> IKEEvent? { events.popFirst() }
+
+    /// The next computation, or nil.
+    public mutating func pollWork() -> IKEWork? { works.popFirst() }
+
+    /// Takes the result of a computation.
+    public mutating func complete(
+        _ result: IKEWorkResult, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        do throws(IKEDrop) {
+            switch workTargets.removeValue(forKey: result.id) {
+            case .mainMode(let cookie): try completeKeyExchange(cookie, result, now: now, using: &generator)
+            case .quickMode(let id): try completeQuickMode(id, result, now: now, using: &generator)
+            case nil: throw .staleWorkResult
+            }
+        } catch {
+            drops.count(error)
+        }
+    }
+
+    mutating func transmit(_ message: [UInt8], on path: IKEPath) {
+        let transmit = IKETransmit(local: path.local, remote: path.remote)
+        if !transmits.append((transmit, message), maximum: limits.outputMaximum) { drops.count(.outputFull) }
+    }
+
+    /// Events about SAs must never be lost, so only refusals, which have a rate of their own, count as overflow.
+    mutating func emit(_ event: IKEEvent) { _ = events.append(event, maximum: .max) }
+
+    mutating func enqueueWork(_ group: DiffieHellmanGroup, _ publicValue: [UInt8], for target: WorkTarget) throws(IKEDrop) -> UInt64 {
+        guard workTargets.count < limits.workQueueMaximum else { throw .workQueueFull }
+        lastWork += 1
+        workTargets[lastWork] = target
+        _ = works.append(IKEWork(id: lastWork, group: group, peerPublicValue: publicValue), maximum: .max)
+        return lastWork
+    }
+
+    mutating func newPeerID() -> PeerID {
+        lastPeer += 1
+        return PeerID(rawValue: lastPeer)
+    }
+
+    // MARK: - Refusals
+
+    /// Records a refusal, unless there were too many.
+    mutating func refuse(
+        _ path: IKEPath, _ cookies: IKECookies, peer: PeerID?, step: IKEStep, reason: IKERefusalReason,
+        offers: [IKERefusedOffer] = [], detail: String = "", now: Instant
+    ) {
+        guard refusalLimit.take(now) else { return drops.count(.refusalRateLimited) }
+        emit(.refused(IKERefusal(
+            remote: path.remote, local: path.local, cookies: cookies, peer: peer, step: step, reason: reason,
+            offers: offers, detail: detail)))
+    }
+
+    /// Sends a Notify in clear, which nobody may believe but which spares an honest peer its retransmissions. Never more
+    /// than 1.5 times the bytes that it answers, and never many.
+    mutating func notify(
+        _ type: IKENotification, inAnswerTo message: Incoming, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        guard notifyLimit.take(now) else { return drops.count(.notifyRateLimited) }
+        let header = Header(
+            cookies: message.header.cookies, exchange: .informational, messageID: Self.messageID(using: &generator))
+        let payload = NotificationPayload(protocolID: ProtocolID.isakmp, type: type)
+        let answer = MessageWriter.message(header, [Payload(type: .notification, body: payload.body)])
+        guard Self.isWithinAmplification(answer: answer.count, question: message.bytes.count) else {
+            return drops.count(.answerTooLarge)
+        }
+        transmit(answer, on: message.path)
+    }
+
+    /// Whether an answer to an unproven address is at most 1.5 times as large as its question.
+    static func isWithinAmplification(answer: Int, question: Int) -> Bool { answer * 2 <= question * 3 }
+
+    /// A message id, never zero (RFC 2408 section 3.1).
+    static func messageID(using generator: inout some RandomNumberGenerator) -> UInt32 {
+        UInt32.random(in: 1...UInt32.max, using: &generator)
+    }
+}

@@ -1,0 +1,132 @@
+import Cryptography
+import Wire
+
+// The Informational exchange (RFC 2409 section 5.7): Delete, Notify, dead peer detection (RFC 3706).
+extension IKEEngine {
+    mutating func receiveInformational(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        // What is in clear proves nothing: counted, never believed, never answered.
+        guard message.isEncrypted else { throw .unauthenticatedInformational }
+        guard message.header.messageID != 0 else { throw .messageIDZero }
+        let cookie = message.header.cookies.responder
+        guard let association = associations[cookie], association.cookies == message.header.cookies else {
+            throw .unknownCookies
+        }
+        guard let established = association.established else { throw .encryptedTooEarly }
+        let messageID = message.header.messageID
+        let keys = established.keys
+        let iv = keys.initializationVector(lastBlock: established.lastBlock, messageID: messageID)
+        let plain = try keys.decrypt(message.body, iv: iv)
+        let chain = try PayloadChain(
+            parsing: plain, first: message.header.nextPayload, padded: true, limit: limits.payloadsMaximum)
+        guard chain.payloads.first?.type == .hash, let hash = chain[.hash] else { throw .missingPayload }
+        // HASH(1) = prf(SKEYID_a, M-ID | N/D)
+        let expected = keys.messageHash(messageID.octets, chain.bytesAfterFirst)
+        guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
+        try chain.check(.informational)
+        let maximum = limits.usedMessageIDsMaximum
+        let isNew = update(cookie) { $0.use(messageID, maximum: maximum) } ?? false
+        // A peer may send the same R-U-THERE again; everything else counts once.
+        for body in chain.all(.notification) {
+            try receiveNotification(body, association, isNew: isNew, message, using: &generator)
+        }
+        guard isNew else { throw .repeatedMessageID }
+        for body in chain.all(.delete) {
+            try receiveDelete(body, of: established.peer, now: now, using: &generator)
+        }
+    }
+
+    // MARK: - Notify
+
+    private mutating func receiveNotification(
+        _ body: [UInt8], _ association: Association, isNew: Bool, _ message: Incoming,
+        using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard let established = association.established else { return }
+        let notification: NotificationPayload
+        do throws(IKEDrop) { notification = try NotificationPayload(parsing: body) } catch { throw .malformedNotification }
+        switch notification.type {
+        case .areYouThere:
+            try answerAreYouThere(notification, association, established, message, using: &generator)
+        case .initialContact where isNew: emit(.initialContact(established.peer))
+        default: drops.count(.notificationIgnored)
+        }
+    }
+
+    /// RFC 3706 section 5.4: the acknowledgement repeats the cookies and the sequence number. Section 7: one that is
+    /// older than the last is a replay; the last may come again.
+    private mutating func answerAreYouThere(
+        _ notification: NotificationPayload, _ association: Association, _ established: Association.Established,
+        _ message: Incoming, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard notification.data.count == 4, notification.securityParameterIndex == association.cookies.octets else {
+            throw .deadPeerSequence
+        }
+        let sequence = notification.data.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        let advance = established.deadPeerSequence.map { Int32(bitPattern: sequence &- $0) }
+        guard advance.map({ $0 >= 0 }) ?? true else { throw .deadPeerSequence }
+        let cookie = association.cookies.responder
+        _ = update(cookie) { $0.deadPeerSequence = sequence }
+        let answer = NotificationPayload(
+            protocolID: ProtocolID.isakmp, type: .areYouThereAcknowledged,
+            securityParameterIndex: association.cookies.octets, data: notification.data)
+        sendInformational(
+            [Payload(type: .notification, body: answer.body)], in: cookie, on: message.path, using: &generator)
+        // A sequence number that never came before is not a recording.
+        if let advance, advance > 0 { move(established.peer, to: message.path, cookie: cookie) }
+    }
+
+    // MARK: - Delete
+
+    /// A peer deletes what is its own: the SPIs are those of packets to it. A Delete of an ISAKMP SA leaves the IPsec SAs.
+    private mutating func receiveDelete(
+        _ body: [UInt8], of peer: PeerID, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        let delete: DeletePayload
+        do throws(IKEDrop) { delete = try DeletePayload(parsing: body) } catch { throw .malformedDelete }
+        for index in delete.securityParameterIndexes {
+            let number = index.suffix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            switch delete.protocolID {
+            case ProtocolID.isakmp:
+                let own = peers[peer]?.associations.first { associations[$0]?.cookies.octets == index }
+                guard let own else {
+                    drops.count(.unknownDeletedSPI)
+                    continue
+                }
+                endAssociation(own, reason: .deletedByPeer, announce: false, now: now, using: &generator)
+            case ProtocolID.esp:
+                let own = peers[peer]?.children.first { children[$0]?.outboundSPI == number }
+                guard let own else {
+                    drops.count(.unknownDeletedSPI)
+                    continue
+                }
+                endChild(own, reason: .deletedByPeer, announce: false, now: now, using: &generator)
+            default: drops.count(.unknownDeletedSPI)
+            }
+        }
+    }
+
+    // MARK: - Sending
+
+    /// Sends payloads in an Informational exchange of an ISAKMP SA.
+    mutating func sendInformational(
+        _ payloads: [Payload], in cookie: UInt64, on path: IKEPath? = nil,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        guard let association = associations[cookie], let established = association.established else { return }
+        var messageID = Self.messageID(using: &generator)
+        while established.usedMessageIDs.contains(messageID) { messageID = Self.messageID(using: &generator) }
+        let keys = established.keys
+        let hash = keys.messageHash(messageID.octets, MessageWriter.chain(payloads))
+        let iv = keys.initializationVector(lastBlock: established.lastBlock, messageID: messageID)
+        do throws(IKEDrop) {
+            let body = try keys.encrypt(MessageWriter.chain([Payload(type: .hash, body: hash)] + payloads), iv: iv)
+            let header = Header(
+                cookies: association.cookies, exchange: .informational, flags: .encryption, messageID: messageID)
+            transmit(MessageWriter.message(header, first: .hash, body: body), on: path ?? association.path)
+        } catch {
+            drops.count(error)
+        }
+    }
+}

@@ -1,0 +1,365 @@
+import Cryptography
+import Wire
+
+// Main mode as responder (RFC 2409 section 5.4).
+//
+//    1  HDR, SA                  ->
+//    2                           <-  HDR, SA
+//    3  HDR, KE, Ni [, NAT-D..]  ->                              Diffie-Hellman runs beside the loop
+//    4                           <-  HDR, KE, Nr [, NAT-D..]
+//    5  HDR*, IDii, HASH_I       ->                              possibly from port 4500
+//    6                           <-  HDR*, IDir, HASH_R
+extension IKEEngine {
+    /// The length of our nonces.
+    static var nonceLength: Int { 32 }
+    /// RFC 2409 section 5.
+    static var legalNonceLengths: ClosedRange<Int> { 8...256 }
+
+    mutating func receiveMainMode(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard message.header.messageID == 0 else { throw .messageIDNotZero }
+        let cookies = message.header.cookies
+        guard cookies.responder != 0 else { return try receiveOffer(message, now: now, using: &generator) }
+        guard let association = associations[cookies.responder], association.cookies == cookies else {
+            throw .unknownCookies
+        }
+        if try repeatAnswer(of: association, to: message) { return }
+        switch association.state {
+        case .awaitingKeyExchange(let offer): try receiveKeyExchange(message, association, offer)
+        case .computing(let exchange): throw exchange.request == message.digest ? .repeatedWhileBusy : .wrongState
+        case .awaitingAuthentication(let known):
+            try receiveAuthentication(message, association, known, now: now, using: &generator)
+        case .established: throw .wrongState
+        }
+    }
+
+    /// Answers a repeated request with the stored answer. A copy of a request before that is old, not new.
+    private mutating func repeatAnswer(of association: Association, to message: Incoming) throws(IKEDrop) -> Bool {
+        if let answered = association.answered, answered.request == message.digest {
+            // Bytes that anybody may have recorded: they go to no address but the one that the exchange is with.
+            let isHome = message.path.remote.address == association.path.remote.address
+            transmit(answered.answer, on: isHome ? message.path : association.path)
+            return true
+        }
+        guard !association.olderRequests.contains(message.digest) else { throw .obsoleteRequest }
+        return false
+    }
+
+    // MARK: - Messages 1 and 2
+
+    private mutating func receiveOffer(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard !message.isEncrypted else { throw .encryptedTooEarly }
+        let remote = message.path.remote
+        let key = FirstMessageKey(initiatorCookie: message.header.cookies.initiator, remote: remote)
+        if let cookie = firstMessages[key], let association = associations[cookie] {
+            if try repeatAnswer(of: association, to: message) { return }
+            throw .changedFirstMessage
+        }
+        guard failures.allows(remote.address, now: now) else { throw .addressSlowed }
+        let chain = try PayloadChain(
+            parsing: message.body, first: message.header.nextPayload, padded: false, limit: limits.payloadsMaximum)
+        try chain.check(.mainModeFirst)
+        guard let body = chain[.securityAssociation] else { throw .missingPayload }
+        let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
+        let vendorIDs = chain.all(.vendorID).compactMap(IKEVendorID.init)
+
+        let chosen: ChosenPhaseOne
+        switch PhaseOneNegotiation(algorithms: configuration.phaseOne).choose(from: payload) {
+        case .chosen(let choice): chosen = choice
+        case .refused(let offers):
+            refuse(
+                message.path, message.header.cookies, peer: nil, step: .mainModeOffer, reason: .noProposalChosen,
+                offers: offers, now: now)
+            notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
+            throw .noProposalChosen
+        }
+        guard configuration.preSharedKeys.key(for: remote.address) != nil else {
+            refuse(
+                message.path, message.header.cookies, peer: nil, step: .mainModeOffer, reason: .noPreSharedKey, now: now)
+            notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
+            throw .noPreSharedKey
+        }
+        let offer = Association.Offer(
+            chosen: chosen, securityAssociation: body, variant: NATTraversalVariant(Set(vendorIDs)),
+            vendorIDs: vendorIDs)
+        try answerOffer(offer, to: message, firstMessage: key, now: now, using: &generator)
+    }
+
+    private mutating func answerOffer(
+        _ offer: Association.Offer, to message: Incoming, firstMessage key: FirstMessageKey, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        var cookie: UInt64 = 0
+        while cookie == 0 || associations[cookie] != nil { cookie = generator.next() }
+        let cookies = IKECookies(initiator: message.header.cookies.initiator, responder: cookie)
+        var association = Association(cookies: cookies, path: message.path, state: .awaitingKeyExchange(offer))
+
+        // Only vendor ids that the peer has sent too: an answer is never much larger than its question.
+        var payloads = [Payload(type: .securityAssociation, body: offer.chosen.answer)]
+        if let variant = offer.variant { payloads.append(Payload(type: .vendorID, body: variant.vendorID.bytes)) }
+        if offer.vendorIDs.contains(.deadPeerDetection) {
+            payloads.append(Payload(type: .vendorID, body: IKEVendorID.deadPeerDetection.bytes))
+        }
+        let answer = MessageWriter.message(Header(cookies: cookies, exchange: .identityProtection), payloads)
+        guard Self.isWithinAmplification(answer: answer.count, question: message.bytes.count) else {
+            throw .answerTooLarge
+        }
+        makeRoom(for: key.remote.address)
+        association.remember(message.digest, answer: answer)
+        associations[cookie] = association
+        firstMessages[key] = cookie
+        halfOpen.append(cookie, address: key.remote.address)
+        deadlines.set(.mainMode(cookie), now + limits.exchangeLifetime)
+        transmit(answer, on: message.path)
+    }
+
+    /// Lets the oldest exchange that has not shown message 3 go, of this address or of all, where a limit is reached.
+    private mutating func makeRoom(for address: IPAddress) {
+        while halfOpen.count(of: address) >= limits.halfOpenPerAddressMaximum, let oldest = halfOpen.oldest(of: address) {
+            forgetExchange(oldest)
+            drops.count(.halfOpenEvictedForAddress)
+        }
+        while halfOpen.count >= limits.halfOpenMaximum, let oldest = halfOpen.oldest {
+            forgetExchange(oldest)
+            drops.count(.halfOpenEvicted)
+        }
+    }
+
+    /// Forgets an exchange that has not become an SA.
+    private mutating func forgetExchange(_ cookie: UInt64) {
+        if let association = associations.removeValue(forKey: cookie) { forgetFirstMessage(of: association) }
+        forgetHalfOpen(cookie)
+        deadlines.remove(.mainMode(cookie))
+    }
+
+    mutating func forgetHalfOpen(_ cookie: UInt64) {
+        halfOpen.remove(cookie)
+        unauthenticated.remove(cookie)
+    }
+
+    mutating func forgetFirstMessage(of association: Association) {
+        let key = association.firstMessage
+        if firstMessages[key] == association.cookies.responder { firstMessages[key] = nil }
+    }
+
+    // MARK: - Messages 3 and 4
+
+    private mutating func receiveKeyExchange(
+        _ message: Incoming, _ association: Association, _ offer: Association.Offer
+    ) throws(IKEDrop) {
+        guard !message.isEncrypted else { throw .encryptedTooEarly }
+        // The cookie proves that the peer receives at the address of message 1, and at no other.
+        let address = message.path.remote.address
+        guard address == association.path.remote.address else { throw .otherAddress }
+        let chain = try PayloadChain(
+            parsing: message.body, first: message.header.nextPayload, padded: false, limit: limits.payloadsMaximum)
+        try chain.check(.mainModeKeyExchange)
+        guard let publicValue = chain[.keyExchange], let nonce = chain[.nonce] else { throw .missingPayload }
+        guard Self.legalNonceLengths.contains(nonce.count) else { throw .nonceLength }
+        let suite = offer.chosen.suite
+        guard publicValue.count == suite.group.publicValueLength else { throw .publicValueLength }
+        let cookie = association.cookies.responder
+        guard unauthenticated.count < limits.unauthenticatedMaximum,
+            unauthenticated.count(of: address) < limits.unauthenticatedPerAddressMaximum
+        else { throw .tooManyUnauthenticated }
+        let work = try enqueueWork(suite.group, publicValue, for: .mainMode(cookie))
+
+        let detections = offer.variant.map { chain.all($0.detectionPayload) } ?? []
+        let exchange = Association.KeyExchange(
+            offer: offer, request: message.digest, publicValue: publicValue, nonce: nonce,
+            nat: IKENATDetection(
+                detections, algorithm: suite.hash, cookies: association.cookies, path: message.path),
+            parrotedDetection: detections.first, workID: work)
+        halfOpen.remove(cookie)
+        unauthenticated.append(cookie, address: address)
+        associations[cookie]?.path = message.path
+        associations[cookie]?.state = .computing(exchange)
+    }
+
+    mutating func completeKeyExchange(
+        _ cookie: UInt64, _ result: IKEWorkResult, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard var association = associations[cookie], case .computing(let exchange) = association.state,
+            exchange.workID == result.id
+        else { throw .staleWorkResult }
+        let cookies = association.cookies
+        guard case .success(let agreement) = result.outcome,
+            let preSharedKey = configuration.preSharedKeys.key(for: association.path.remote.address)
+        else {
+            refuse(
+                association.path, cookies, peer: nil, step: .mainModeKeyExchange, reason: .publicValueRefused, now: now)
+            forgetExchange(cookie)
+            throw .publicValueRefused
+        }
+        let nonce = generator.bytes(Self.nonceLength)
+        let keys = KeyMaterial(
+            suite: exchange.offer.chosen.suite, preSharedKey: preSharedKey, initiatorNonce: exchange.nonce,
+            responderNonce: nonce, sharedSecret: agreement.sharedSecret, cookies: cookies)
+        let hidesOwnNAT = hidesOwnNAT(exchange)
+        var payloads = [
+            Payload(type: .keyExchange, body: agreement.publicValue), Payload(type: .nonce, body: nonce),
+        ]
+        payloads += detectionPayloads(
+            exchange, cookies: cookies, path: association.path, hidesOwnNAT: hidesOwnNAT, using: &generator)
+        let answer = MessageWriter.message(Header(cookies: cookies, exchange: .identityProtection), payloads)
+        let known = Association.Unauthenticated(
+            offer: exchange.offer, keys: keys, initiatorPublic: exchange.publicValue,
+            responderPublic: agreement.publicValue, nat: exchange.nat, hidesOwnNAT: hidesOwnNAT,
+            initializationVector: keys.firstInitializationVector(
+                initiatorPublic: exchange.publicValue, responderPublic: agreement.publicValue))
+        association.state = .awaitingAuthentication(known)
+        association.remember(exchange.request, answer: answer)
+        associations[cookie] = association
+        transmit(answer, on: association.path)
+    }
+
+    /// Whether to tell a Microsoft client that we are not behind a NAT, when we are (see ``IKEConfiguration``).
+    private func hidesOwnNAT(_ exchange: Association.KeyExchange) -> Bool {
+        guard configuration.hidesOwnNATFromWindows, let nat = exchange.nat, nat.local else { return false }
+        return exchange.offer.vendorIDs.contains(.microsoft)
+    }
+
+    /// NAT-D of the peer's address as we see it, then of ours (RFC 3947 section 3.2).
+    ///
+    /// To hide our own NAT the peer gets back its own hash of our address; and noise for its own, so that it believes in
+    /// a NAT of its own and encapsulates in UDP, without which nothing passes a port mapping.
+    private func detectionPayloads(
+        _ exchange: Association.KeyExchange, cookies: IKECookies, path: IKEPath, hidesOwnNAT: Bool,
+        using generator: inout some RandomNumberGenerator
+    ) -> [Payload] {
+        guard let variant = exchange.offer.variant, exchange.nat != nil else { return [] }
+        let hash = exchange.offer.chosen.suite.hash
+        var remote = IKENATDetection.hash(hash, cookies, path.remote)
+        var local = IKENATDetection.hash(hash, cookies, path.local)
+        if hidesOwnNAT, let parroted = exchange.parrotedDetection {
+            local = parroted
+            remote = generator.bytes(hash.digestLength)
+        }
+        return [remote, local].map { Payload(type: variant.detectionPayload, body: $0) }
+    }
+
+    // MARK: - Messages 5 and 6
+
+    private mutating func receiveAuthentication(
+        _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard message.isEncrypted else { throw .clearTooLate }
+        let encrypted = message.body
+        let plain = try known.keys.decrypt(encrypted, iv: known.initializationVector)
+        let chain: PayloadChain
+        let identification: IdentificationPayload
+        do throws(IKEDrop) {
+            chain = try PayloadChain(
+                parsing: plain, first: message.header.nextPayload, padded: true, limit: limits.payloadsMaximum)
+            try chain.check(.mainModeAuthentication)
+            guard let body = chain[.identification], let hash = chain[.hash] else { throw .missingPayload }
+            let expected = known.keys.identityHash(
+                ownPublic: known.initiatorPublic, otherPublic: known.responderPublic,
+                ownCookie: association.cookies.initiator, otherCookie: association.cookies.responder,
+                securityAssociation: known.offer.securityAssociation, identification: body)
+            guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
+            identification = try IdentificationPayload(parsing: body)
+        } catch {
+            // A wrong pre-shared key gives wrong keys, so message 5 decrypts into noise (RFC 2409 section 5.4).
+            reportMismatch(message, association, known, now: now, using: &generator)
+            throw .preSharedKeyMismatch
+        }
+        guard associations.count - halfOpen.count - unauthenticated.count < limits.associationsMaximum else {
+            refuse(
+                message.path, association.cookies, peer: nil, step: .mainModeAuthentication, reason: .limitReached,
+                detail: "ISAKMP SAs", now: now)
+            throw .tooManyAssociations
+        }
+        try establish(
+            message, association, known, identification.identity, chain, now: now, using: &generator)
+    }
+
+    /// Reports a failed message 5 once per exchange. The exchange stays as it is: the message may have been forged.
+    private mutating func reportMismatch(
+        _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        guard !known.isRefusalReported else { return }
+        var known = known
+        known.isRefusalReported = true
+        associations[association.cookies.responder]?.state = .awaitingAuthentication(known)
+        failures.note(message.path.remote.address, limits: limits, now: now)
+        refuse(
+            message.path, association.cookies, peer: nil, step: .mainModeAuthentication, reason: .preSharedKeyMismatch,
+            now: now)
+        notify(.authenticationFailed, inAnswerTo: message, now: now, using: &generator)
+    }
+
+    private mutating func establish(
+        _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated,
+        _ identity: IKEIdentity, _ chain: PayloadChain, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        let cookies = association.cookies
+        let own = IdentificationPayload(identity: IKEIdentity(configuration.identityAddress ?? message.path.local.address))
+        let hash = known.keys.identityHash(
+            ownPublic: known.responderPublic, otherPublic: known.initiatorPublic, ownCookie: cookies.responder,
+            otherCookie: cookies.initiator, securityAssociation: known.offer.securityAssociation,
+            identification: own.body)
+        let encrypted = try known.keys.encrypt(
+            MessageWriter.chain([Payload(type: .identification, body: own.body), Payload(type: .hash, body: hash)]),
+            iv: known.keys.nextInitializationVector(after: message.body))
+        let header = Header(cookies: cookies, exchange: .identityProtection, flags: .encryption)
+        let answer = MessageWriter.message(header, first: .identification, body: encrypted)
+
+        let (peer, isRenewal) = adoptPeer(identity, path: message.path)
+        var association = association
+        association.path = message.path
+        association.state = .established(Association.Established(
+            peer: peer, identity: identity, suite: known.offer.chosen.suite, keys: known.keys,
+            variant: known.offer.variant, nat: known.nat, hidesOwnNAT: known.hidesOwnNAT,
+            lastBlock: known.keys.nextInitializationVector(after: encrypted)))
+        association.remember(message.digest, answer: answer)
+        associations[cookies.responder] = association
+        forgetHalfOpen(cookies.responder)
+        peers[peer]?.associations.append(cookies.responder)
+        let seconds = known.offer.chosen.life.boundedSeconds(configuration.lifetimes.ikeMaximumSeconds)
+        deadlines.set(.association(cookies.responder), now + .seconds(Int64(clamping: seconds)))
+        transmit(answer, on: message.path)
+        emit(.peerEstablished(PeerEstablished(
+            peer: peer, path: message.path, identity: identity, suite: known.offer.chosen.suite, cookies: cookies,
+            nat: known.nat, vendorIDs: known.offer.vendorIDs, lifetimeSeconds: seconds, isRenewal: isRenewal)))
+        reportInitialContact(chain, peer: peer)
+        endOldestAssociations(of: peer, now: now, using: &generator)
+    }
+
+    /// The peer of this identity at this endpoint, known or new.
+    private mutating func adoptPeer(_ identity: IKEIdentity, path: IKEPath) -> (PeerID, isRenewal: Bool) {
+        let key = PeerKey(remote: path.remote, identity: identity)
+        if let known = peersByKey[key], peers[known] != nil {
+            peers[known]?.path = path
+            return (known, true)
+        }
+        let peer = newPeerID()
+        peers[peer] = Peer(id: peer, identity: identity, path: path)
+        peersByKey[key] = peer
+        return (peer, false)
+    }
+
+    private mutating func endOldestAssociations(
+        of peer: PeerID, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        while let known = peers[peer], known.associations.count > max(1, limits.associationsPerPeerMaximum),
+            let oldest = known.associations.first
+        {
+            endAssociation(oldest, reason: .replacedAtLimit, announce: true, now: now, using: &generator)
+        }
+    }
+
+    /// Reports INITIAL-CONTACT where an authenticated message carries it.
+    mutating func reportInitialContact(_ chain: PayloadChain, peer: PeerID) {
+        let isThere = chain.all(.notification).contains { body in
+            guard let notification = try? NotificationPayload(parsing: body) else { return false }
+            return notification.type == .initialContact
+        }
+        if isThere { emit(.initialContact(peer)) }
+    }
+}

@@ -1,0 +1,372 @@
+import Cryptography
+import Wire
+
+// Quick mode as responder (RFC 2409 section 5.5, RFC 3947 section 5).
+//
+//    1  HDR*, HASH(1), SA, Ni [, KE] [, IDci, IDcr] [, NAT-OA..]  ->      the gateway is asked for an inbound SPI
+//    2                <-  HDR*, HASH(2), SA, Nr [, KE] [, IDci, IDcr] [, NAT-OAi, NAT-OAr]
+//    3  HDR*, HASH(3)                                             ->
+extension IKEEngine {
+    mutating func receiveQuickMode(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard message.header.messageID != 0 else { throw .messageIDZero }
+        let cookie = message.header.cookies.responder
+        guard let association = associations[cookie], association.cookies == message.header.cookies else {
+            throw .unknownCookies
+        }
+        guard let established = association.established else {
+            throw message.isEncrypted ? .encryptedTooEarly : .wrongState
+        }
+        guard message.isEncrypted else { throw .clearTooLate }
+        guard message.bytes.count > Header.byteCount,
+            (message.bytes.count - Header.byteCount) % established.keys.cipher.blockLength == 0
+        else { throw .notBlockMultiple }
+        let id = QuickModeID(cookie: cookie, messageID: message.header.messageID)
+        if let exchange = established.quickModes[id.messageID] {
+            try continueQuickMode(id, exchange, established, message, now: now)
+        } else {
+            try beginQuickMode(id, established, message, now: now, using: &generator)
+        }
+    }
+
+    // MARK: - Message 1
+
+    private mutating func beginQuickMode(
+        _ id: QuickModeID, _ established: Association.Established, _ message: Incoming, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard !established.usedMessageIDs.contains(id.messageID) else { throw .repeatedMessageID }
+        let running = established.quickModes.values.reduce(0) { $0 + ($1.isFinished ? 0 : 1) }
+        guard running < limits.quickModesMaximum else { throw .tooManyQuickModes }
+        let keys = established.keys
+        let iv = keys.initializationVector(lastBlock: established.lastBlock, messageID: id.messageID)
+        let plain = try keys.decrypt(message.body, iv: iv)
+        let chain = try PayloadChain(
+            parsing: plain, first: message.header.nextPayload, padded: true, limit: limits.payloadsMaximum)
+        guard chain.payloads.first?.type == .hash, let hash = chain[.hash] else { throw .missingPayload }
+        // HASH(1) = prf(SKEYID_a, M-ID | all that follows the HASH payload)
+        let expected = keys.messageHash(id.messageID.octets, chain.bytesAfterFirst)
+        guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
+        let maximum = limits.usedMessageIDsMaximum
+        guard update(id.cookie, { $0.use(id.messageID, maximum: maximum) }) ?? false else { throw .repeatedMessageID }
+        // From here on the peer is authenticated, and deserves a reason for what it does not get.
+        do throws(IKEDrop) {
+            try chain.check(.quickModeFirst)
+            let request = try readRequest(chain, established, message, now: now, using: &generator)
+            guard (peers[established.peer]?.children.count ?? 0) < limits.securityAssociationsPerPeerMaximum else {
+                throw .tooManySecurityAssociations
+            }
+            let exchange = Association.QuickMode(
+                path: message.path, request: message.digest, state: .awaitingDecision(request))
+            _ = update(id.cookie) { $0.quickModes[id.messageID] = exchange }
+            deadlines.set(.quickMode(id), now + limits.exchangeLifetime)
+            reportInitialContact(chain, peer: established.peer)
+            emit(.quickModeRequested(QuickModeRequest(
+                id: id, peer: established.peer, path: message.path, selectors: request.selectors,
+                suite: request.chosen.suite, isUDPEncapsulated: isUDPEncapsulated(request.chosen, message.path),
+                group: request.chosen.group)))
+        } catch {
+            sendRefusal(of: error, established, message, now: now, using: &generator)
+            throw error
+        }
+    }
+
+    private mutating func readRequest(
+        _ chain: PayloadChain, _ established: Association.Established, _ message: Incoming, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) -> Association.QuickMode.Request {
+        guard let body = chain[.securityAssociation], let nonce = chain[.nonce] else { throw .missingPayload }
+        guard Self.legalNonceLengths.contains(nonce.count) else { throw .nonceLength }
+        let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
+        let publicValue = chain[.keyExchange]
+        let negotiation = PhaseTwoNegotiation(
+            algorithms: configuration.phaseTwo, groups: configuration.phaseOne.groups,
+            path: negotiationPath(established, message.path), hasKeyExchange: publicValue != nil)
+        let chosen: ChosenPhaseTwo
+        switch negotiation.choose(from: payload) {
+        case .chosen(let choice): chosen = choice
+        case .refused(let offers):
+            refuse(
+                message.path, message.header.cookies, peer: established.peer, step: .quickModeOffer,
+                reason: .noProposalChosen, offers: offers, now: now)
+            throw .noProposalChosen
+        }
+        if let group = chosen.group, let publicValue, publicValue.count != group.publicValueLength {
+            throw .publicValueLength
+        }
+        let identifications = chain.all(.identification)
+        let selectors = try readSelectors(identifications, established, message, now: now)
+        var originalAddresses: [IPAddress] = []
+        if let variant = established.variant {
+            for body in chain.all(variant.originalAddressPayload) {
+                originalAddresses.append(try OriginalAddressPayload.parse(body))
+            }
+        }
+        return Association.QuickMode.Request(
+            chosen: chosen, nonce: nonce, publicValue: publicValue, identifications: identifications,
+            selectors: selectors, originalAddresses: originalAddresses,
+            initializationVector: established.keys.nextInitializationVector(after: message.body))
+    }
+
+    private func negotiationPath(_ established: Association.Established, _ path: IKEPath) -> PhaseTwoNegotiation.Path {
+        guard let nat = established.nat else { return .unknown }
+        return nat.isTranslated || established.hidesOwnNAT ? .translated : .direct
+    }
+
+    private func isUDPEncapsulated(_ chosen: ChosenPhaseTwo, _ path: IKEPath) -> Bool { chosen.mode.isUDPEncapsulated }
+
+    /// IDci and IDcr: both or none. L2TP is UDP, on whichever ports: Windows has 1701, Apple an ephemeral one, Android 0.
+    private mutating func readSelectors(
+        _ bodies: [[UInt8]], _ established: Association.Established, _ message: Incoming, now: Instant
+    ) throws(IKEDrop) -> IKESelectors? {
+        guard !bodies.isEmpty else { return nil }
+        guard bodies.count == 2 else { throw .missingPayload }
+        let payloads = [try IdentificationPayload(parsing: bodies[0]), try IdentificationPayload(parsing: bodies[1])]
+        let sides = payloads.map {
+            IKESelector(identity: $0.identity, protocolNumber: $0.protocolNumber, port: $0.port)
+        }
+        // The identity may be a private address behind a NAT, or a name with clients of KB818043: the SA is bound to the
+        // peer whatever it says. A whole network, though, is a tunnel and not a transport.
+        let isServed = payloads.allSatisfy { payload in
+            let isHost = payload.identity.type != 7 && payload.identity.type != 8
+            return isHost && (payload.protocolNumber == 17 || payload.protocolNumber == 0 && payload.port == 0)
+        }
+        guard isServed else {
+            refuse(
+                message.path, message.header.cookies, peer: established.peer, step: .quickModeOffer,
+                reason: .selectorsRefused, detail: sides.map(\.description).joined(separator: " to "), now: now)
+            throw .selectorsRefused
+        }
+        return IKESelectors(initiator: sides[0], responder: sides[1])
+    }
+
+    /// The authenticated Notify that goes with a drop.
+    private mutating func sendRefusal(
+        of drop: IKEDrop, _ established: Association.Established, _ message: Incoming, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        let type: IKENotification =
+            switch drop {
+            case .noProposalChosen, .tooManySecurityAssociations, .tooManyProposals, .domainUnsupported: .noProposalChosen
+            case .selectorsRefused, .malformedIdentification: .invalidIDInformation
+            case .publicValueLength, .publicValueRefused: .invalidKeyInformation
+            default: .payloadMalformed
+            }
+        let payload = NotificationPayload(protocolID: ProtocolID.esp, type: type)
+        sendInformational(
+            [Payload(type: .notification, body: payload.body)], in: message.header.cookies.responder,
+            on: message.path, using: &generator)
+    }
+
+    // MARK: - The gateway's decision
+
+    /// Takes a requested pair of IPsec SAs with `inboundSPI`, which no other live SA has.
+    ///
+    /// - Returns: false where the request is gone, or the SPI is reserved or taken.
+    @discardableResult
+    public mutating func accept(
+        _ id: QuickModeID, inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
+    ) -> Bool {
+        guard inboundSPI > 255, children[inboundSPI] == nil, let association = associations[id.cookie],
+            let exchange = association.established?.quickModes[id.messageID],
+            case .awaitingDecision(let request) = exchange.state
+        else { return false }
+        do throws(IKEDrop) {
+            if let group = request.chosen.group, let publicValue = request.publicValue {
+                let work = try enqueueWork(group, publicValue, for: .quickMode(id))
+                _ = update(id.cookie) {
+                    $0.quickModes[id.messageID]?.state = .computing(request, inboundSPI: inboundSPI, workID: work)
+                }
+            } else {
+                try answerQuickMode(id, request, inboundSPI: inboundSPI, agreement: nil, now: now, using: &generator)
+            }
+            return true
+        } catch {
+            drops.count(error)
+            return false
+        }
+    }
+
+    /// Declines a requested pair of IPsec SAs.
+    public mutating func refuse(
+        _ id: QuickModeID, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        guard let association = associations[id.cookie], let established = association.established,
+            let exchange = established.quickModes[id.messageID], case .awaitingDecision = exchange.state
+        else { return }
+        _ = update(id.cookie) { $0.quickModes[id.messageID]?.state = .finished }
+        refuse(
+            exchange.path, association.cookies, peer: established.peer, step: .quickModeOffer,
+            reason: .declinedByGateway, now: now)
+        let payload = NotificationPayload(protocolID: ProtocolID.esp, type: .noProposalChosen)
+        sendInformational(
+            [Payload(type: .notification, body: payload.body)], in: id.cookie, on: exchange.path, using: &generator)
+    }
+
+    mutating func completeQuickMode(
+        _ id: QuickModeID, _ result: IKEWorkResult, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard let association = associations[id.cookie], let established = association.established,
+            let exchange = established.quickModes[id.messageID],
+            case .computing(let request, let spi, let work) = exchange.state, work == result.id
+        else { throw .staleWorkResult }
+        switch result.outcome {
+        case .success(let agreement):
+            try answerQuickMode(id, request, inboundSPI: spi, agreement: agreement, now: now, using: &generator)
+        case .failure:
+            _ = update(id.cookie) { $0.quickModes[id.messageID]?.state = .finished }
+            refuse(
+                exchange.path, association.cookies, peer: established.peer, step: .quickModeOffer,
+                reason: .publicValueRefused, now: now)
+            let payload = NotificationPayload(protocolID: ProtocolID.esp, type: .invalidKeyInformation)
+            sendInformational(
+                [Payload(type: .notification, body: payload.body)], in: id.cookie, on: exchange.path, using: &generator)
+            emit(.securityAssociationDeleted(
+                peer: established.peer, inboundSPI: spi, reason: .neverConfirmed))
+            throw .publicValueRefused
+        }
+    }
+
+    // MARK: - Message 2
+
+    private mutating func answerQuickMode(
+        _ id: QuickModeID, _ request: Association.QuickMode.Request, inboundSPI: UInt32,
+        agreement: IKEWorkResult.Agreement?, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard let association = associations[id.cookie], let established = association.established,
+            let exchange = established.quickModes[id.messageID]
+        else { throw .staleWorkResult }
+        let keys = established.keys
+        let nonce = generator.bytes(Self.nonceLength)
+        var payloads = [
+            Payload(type: .securityAssociation, body: request.chosen.answer(inboundSPI: inboundSPI)),
+            Payload(type: .nonce, body: nonce),
+        ]
+        if let agreement { payloads.append(Payload(type: .keyExchange, body: agreement.publicValue)) }
+        payloads += request.identifications.map { Payload(type: .identification, body: $0) }
+        payloads += originalAddressPayloads(request, established, path: exchange.path)
+        // HASH(2) = prf(SKEYID_a, M-ID | Ni_b | all that follows the HASH payload)
+        let hash = keys.messageHash(id.messageID.octets, request.nonce, MessageWriter.chain(payloads))
+        let encrypted = try keys.encrypt(
+            MessageWriter.chain([Payload(type: .hash, body: hash)] + payloads), iv: request.initializationVector)
+        let header = Header(
+            cookies: association.cookies, exchange: .quickMode, flags: .encryption, messageID: id.messageID)
+        let answer = MessageWriter.message(header, first: .hash, body: encrypted)
+
+        let answered = Association.QuickMode.Answered(
+            inboundSPI: inboundSPI, initiatorNonce: request.nonce, responderNonce: nonce,
+            initializationVector: keys.nextInitializationVector(after: encrypted))
+        _ = update(id.cookie) {
+            $0.quickModes[id.messageID]?.answer = answer
+            $0.quickModes[id.messageID]?.state = .awaitingConfirmation(answered)
+        }
+        transmit(answer, on: exchange.path)
+        install(
+            id, request, established, exchange.path, inboundSPI: inboundSPI, responderNonce: nonce,
+            sharedSecret: agreement?.sharedSecret, now: now)
+    }
+
+    /// NAT-OA: the peer's address as we see it, and ours (RFC 3947 section 5.2), in transport mode through a NAT.
+    private func originalAddressPayloads(
+        _ request: Association.QuickMode.Request, _ established: Association.Established, path: IKEPath
+    ) -> [Payload] {
+        guard let variant = established.variant, request.chosen.mode.isUDPEncapsulated else { return [] }
+        // To whom we hide our NAT we are at the address that the peer knows.
+        let hidden = established.hidesOwnNAT && request.originalAddresses.count > 1 ? request.originalAddresses[1] : nil
+        let own = hidden ?? configuration.identityAddress ?? path.local.address
+        return [path.remote.address, own].map {
+            Payload(type: variant.originalAddressPayload, body: OriginalAddressPayload.body($0))
+        }
+    }
+
+    /// Derives the keys of both directions and hands them to the gateway.
+    private mutating func install(
+        _ id: QuickModeID, _ request: Association.QuickMode.Request, _ established: Association.Established,
+        _ path: IKEPath, inboundSPI: UInt32, responderNonce: [UInt8], sharedSecret: SecretBytes?, now: Instant
+    ) {
+        let chosen = request.chosen
+        let material = { (spi: UInt32) in
+            ChildKeys(
+                established.keys.childKeys(
+                    sharedSecret: sharedSecret, protocolID: ProtocolID.esp, securityParameterIndex: spi,
+                    initiatorNonce: request.nonce, responderNonce: responderNonce,
+                    count: chosen.suite.keyMaterialBytes),
+                suite: chosen.suite)
+        }
+        let seconds = chosen.life.boundedSeconds(configuration.lifetimes.ipsecMaximumSeconds)
+        children[inboundSPI] = Child(peer: established.peer, quickMode: id, outboundSPI: chosen.outboundSPI)
+        peers[established.peer]?.children.append(inboundSPI)
+        deadlines.set(.child(inboundSPI), now + .seconds(Int64(clamping: seconds)))
+        let addresses = request.originalAddresses
+        emit(.securityAssociationReady(ChildSecurityAssociation(
+            peer: established.peer, quickMode: id, inboundSPI: inboundSPI, outboundSPI: chosen.outboundSPI,
+            suite: chosen.suite, inboundKeys: material(inboundSPI), outboundKeys: material(chosen.outboundSPI),
+            mode: .transport, isUDPEncapsulated: isUDPEncapsulated(chosen, path), path: path,
+            originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
+            selectors: request.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: chosen.life.kilobytes)))
+    }
+
+    // MARK: - Message 3
+
+    private mutating func continueQuickMode(
+        _ id: QuickModeID, _ exchange: Association.QuickMode, _ established: Association.Established,
+        _ message: Incoming, now: Instant
+    ) throws(IKEDrop) {
+        if exchange.request == message.digest {
+            guard let answer = exchange.answer else { throw .repeatedWhileBusy }
+            transmit(answer, on: message.path.remote.address == exchange.path.remote.address ? message.path : exchange.path)
+            return
+        }
+        guard case .awaitingConfirmation(let answered) = exchange.state else {
+            throw exchange.isFinished ? .obsoleteRequest : .wrongState
+        }
+        let keys = established.keys
+        let plain = try keys.decrypt(message.body, iv: answered.initializationVector)
+        let chain = try PayloadChain(
+            parsing: plain, first: message.header.nextPayload, padded: true, limit: limits.payloadsMaximum)
+        try chain.check(.quickModeLast)
+        guard let hash = chain[.hash] else { throw .missingPayload }
+        // HASH(3) = prf(SKEYID_a, 0 | M-ID | Ni_b | Nr_b)
+        let expected = keys.messageHash(
+            [0], id.messageID.octets, answered.initiatorNonce, answered.responderNonce)
+        guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
+        _ = update(id.cookie) { $0.quickModes[id.messageID]?.state = .finished }
+        confirm(answered.inboundSPI)
+        // HASH(3) covers our nonce: the peer is there now, and not in a recording.
+        move(established.peer, to: message.path, cookie: id.cookie)
+    }
+
+    private mutating func confirm(_ inboundSPI: UInt32) {
+        guard let child = children[inboundSPI], !child.isConfirmed else { return }
+        children[inboundSPI]?.isConfirmed = true
+        emit(.securityAssociationConfirmed(peer: child.peer, inboundSPI: inboundSPI))
+    }
+
+    /// Tells that an authentic packet came in on an SA: a lost message 3 does not keep it from being used.
+    public mutating func noteInboundTraffic(spi: UInt32) { confirm(spi) }
+
+    /// Quick mode's time is over.
+    mutating func endQuickMode(
+        _ id: QuickModeID, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        guard let exchange = update(id.cookie, { $0.quickModes.removeValue(forKey: id.messageID) }) ?? nil else { return }
+        guard case .awaitingConfirmation(let answered) = exchange.state, let child = children[answered.inboundSPI],
+            !child.isConfirmed
+        else { return }
+        endChild(answered.inboundSPI, reason: .neverConfirmed, announce: true, now: now, using: &generator)
+    }
+
+    /// Changes an established ISAKMP SA in place; nil where there is none.
+    mutating func update<Value>(
+        _ cookie: UInt64, _ change: (inout Association.Established) -> Value
+    ) -> Value? {
+        guard var association = associations[cookie], case .established(var established) = association.state else {
+            return nil
+        }
+        let value = change(&established)
+        association.state = .established(established)
+        associations[cookie] = association
+        return value
+    }
+}

@@ -1,0 +1,60 @@
+import Cryptography
+import Wire
+
+/// Which paper of NAT traversal an exchange follows. They differ in payload numbers and encapsulation values. Drafts 00
+/// and 01 keep to port 500 with another framing; who knows only those is served without NAT traversal.
+enum NATTraversalVariant: Sendable, Hashable {
+    case rfc3947
+    case draft03
+    case draft02n
+    case draft02
+
+    /// The best that the peer also speaks.
+    init?(_ vendorIDs: Set<IKEVendorID>) {
+        let known: [(IKEVendorID, NATTraversalVariant)] = [
+            (.natTraversal, .rfc3947), (.natTraversalDraft03, .draft03), (.natTraversalDraft02n, .draft02n),
+            (.natTraversalDraft02, .draft02),
+        ]
+        guard let match = known.first(where: { vendorIDs.contains($0.0) }) else { return nil }
+        self = match.1
+    }
+
+    var vendorID: IKEVendorID {
+        switch self {
+        case .rfc3947: .natTraversal
+        case .draft03: .natTraversalDraft03
+        case .draft02n: .natTraversalDraft02n
+        case .draft02: .natTraversalDraft02
+        }
+    }
+
+    var detectionPayload: PayloadType { self == .rfc3947 ? .natDetection : .natDetectionDraft }
+    var originalAddressPayload: PayloadType { self == .rfc3947 ? .natOriginalAddress : .natOriginalAddressDraft }
+}
+
+/// Where an exchange was found to be translated (RFC 3947 section 3.2).
+public struct IKENATDetection: Sendable, Hashable {
+    /// Whether the peer sends from behind a NAT.
+    public var remote: Bool
+    /// Whether we are behind a NAT.
+    public var local: Bool
+
+    /// Whether there is a NAT on the way.
+    public var isTranslated: Bool { remote || local }
+
+    /// HASH = HASH(CKY-I | CKY-R | IP | Port).
+    static func hash(_ algorithm: HashAlgorithm, _ cookies: IKECookies, _ endpoint: Endpoint) -> [UInt8] {
+        algorithm.digest(cookies.octets, endpoint.address.octets, endpoint.port.octets)
+    }
+
+}
+
+extension IKENATDetection {
+    /// Compares the peer's NAT-D payloads, of our address first and then of all its own, with the addresses that we see.
+    /// Nil where there are fewer than two: the peer does not take part.
+    init?(_ payloads: [[UInt8]], algorithm: HashAlgorithm, cookies: IKECookies, path: IKEPath) {
+        guard payloads.count >= 2, let first = payloads.first else { return nil }
+        local = first != Self.hash(algorithm, cookies, path.local)
+        remote = !payloads.dropFirst().contains(Self.hash(algorithm, cookies, path.remote))
+    }
+}

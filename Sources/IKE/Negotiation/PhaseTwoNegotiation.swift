@@ -1,0 +1,175 @@
+import Cryptography
+import Wire
+
+/// The algorithms of a pair of IPsec SAs.
+public struct ESPNegotiatedSuite: Hashable, Sendable, CustomStringConvertible {
+    /// The cipher.
+    public let cipher: ESPCipher
+    /// The integrity algorithm; nil exactly where the cipher authenticates itself.
+    public let integrity: ESPIntegrity?
+
+    /// Such as `aes256-sha1` or `aes128gcm16`.
+    public var description: String { integrity.map { "\(cipher)-\($0)" } ?? "\(cipher)" }
+
+    /// How many bytes of keys each direction needs.
+    var keyMaterialBytes: Int { cipher.keyLengthBits / 8 + cipher.saltBytes + (integrity?.keyBytes ?? 0) }
+}
+
+/// The offer that we chose in quick mode.
+struct ChosenPhaseTwo: Hashable, Sendable {
+    var suite: ESPNegotiatedSuite
+    var life: Life
+    var mode: EncapsulationMode
+    /// The group of perfect forward secrecy.
+    var group: DiffieHellmanGroup?
+    var proposalNumber: UInt8
+    var outboundSPI: UInt32
+    var transform: Transform
+
+    /// The SA payload of message 2.
+    func answer(inboundSPI: UInt32) -> [UInt8] {
+        SecurityAssociationPayload.answer(
+            proposalNumber: proposalNumber, protocolID: ProtocolID.esp, securityParameterIndex: inboundSPI.octets,
+            transform: transform)
+    }
+}
+
+/// Chooses a phase-2 transform (RFC 2407 section 4.5, RFC 2409 section 5.5).
+struct PhaseTwoNegotiation {
+    /// Attribute classes of RFC 2407 section 4.5.
+    enum Class {
+        static let lifeType: UInt16 = 1
+        static let lifeDuration: UInt16 = 2
+        static let group: UInt16 = 3
+        static let encapsulationMode: UInt16 = 4
+        static let authentication: UInt16 = 5
+        static let keyLength: UInt16 = 6
+        /// RFC 3168: which says nothing in transport mode.
+        static let congestionTunnel: UInt16 = 10
+    }
+
+    /// What the ISAKMP SA has found out about NATs on the way.
+    enum Path: Sendable {
+        /// The peer does not speak NAT traversal: transport mode as it is.
+        case unknown
+        /// No NAT was found. A peer that believes in one may still encapsulate.
+        case direct
+        /// A NAT was found: packets must be encapsulated in UDP.
+        case translated
+    }
+
+    let algorithms: PhaseTwoAlgorithms
+    let groups: [DiffieHellmanGroup]
+    let path: Path
+    /// Whether the message carries a KE payload.
+    let hasKeyExchange: Bool
+
+    func choose(from payload: SecurityAssociationPayload) -> NegotiationResult<ChosenPhaseTwo> {
+        var best: (rank: [Int], choice: ChosenPhaseTwo)?
+        var refused: [IKERefusedOffer] = []
+        for (index, proposal) in payload.proposals.enumerated() {
+            // Proposals of one number stand together: ESP and AH, or ESP and IPComp (RFC 2408 section 4.2).
+            let isCombined = payload.proposals.enumerated().contains { $0.offset != index && $0.element.number == proposal.number }
+            for transform in proposal.transforms {
+                switch evaluate(transform, of: proposal, isCombined: isCombined) {
+                case .success(let choice):
+                    let rank = rank(choice)
+                    if best.map({ rank.lexicographicallyPrecedes($0.rank) }) ?? true { best = (rank, choice) }
+                case .failure(let mismatch):
+                    guard refused.count < IKERefusedOffer.listMaximum else { continue }
+                    refused.append(IKERefusedOffer(
+                        proposal: proposal.number, transform: transform.number, offer: Self.name(transform, of: proposal),
+                        attribute: mismatch.attribute))
+                }
+            }
+        }
+        return best.map { .chosen($0.choice) } ?? .refused(refused)
+    }
+
+    private func rank(_ choice: ChosenPhaseTwo) -> [Int] {
+        [
+            algorithms.ciphers.firstIndex(of: choice.suite.cipher) ?? .max,
+            choice.suite.integrity.flatMap { algorithms.integrities.firstIndex(of: $0) } ?? 0,
+            choice.group.flatMap { groups.firstIndex(of: $0) } ?? 0,
+        ]
+    }
+
+    private func evaluate(
+        _ transform: Transform, of proposal: Proposal, isCombined: Bool
+    ) -> Result<ChosenPhaseTwo, PhaseOneNegotiation.Mismatch> {
+        let refuse = { (attribute: IKEOfferAttribute) in Result<ChosenPhaseTwo, PhaseOneNegotiation.Mismatch>.failure(.init(attribute: attribute)) }
+        guard proposal.protocolID == ProtocolID.esp, !isCombined else { return refuse(.protocolID) }
+        // SPIs of 1 to 255 are reserved and 0 is none (RFC 4303 section 2.1).
+        let spi = proposal.securityParameterIndex.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        guard proposal.securityParameterIndex.count == 4, let outboundSPI = UInt32(exactly: spi), outboundSPI > 255 else {
+            return refuse(.securityParameterIndex)
+        }
+        guard let numbers = transform.numbers(
+            single: [
+                Class.group, Class.encapsulationMode, Class.authentication, Class.keyLength, Class.congestionTunnel,
+            ], repeated: [Class.lifeType, Class.lifeDuration])
+        else { return refuse(.unknownAttribute) }
+        guard let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]),
+            algorithms.ciphers.contains(cipher)
+        else { return refuse(.encryption) }
+        let integrity = Self.integrity(numbers)
+        if cipher.isCombined {
+            guard numbers[Class.authentication] == nil else { return refuse(.integrity) }
+        } else {
+            guard let integrity, algorithms.integrities.contains(integrity) else { return refuse(.integrity) }
+        }
+        guard let mode = mode(numbers) else { return refuse(.encapsulationMode) }
+        let group = numbers[Class.group].flatMap { UInt16(exactly: $0) }.flatMap(DiffieHellmanGroup.init(rawValue:))
+        let isGroupLegal =
+            numbers[Class.group] == nil ? !hasKeyExchange : hasKeyExchange && group.map(groups.contains) ?? false
+        guard isGroupLegal else { return refuse(.group) }
+        guard let life = Life(
+            transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
+        else { return refuse(.life) }
+        let suite = ESPNegotiatedSuite(cipher: cipher, integrity: cipher.isCombined ? nil : integrity)
+        return .success(ChosenPhaseTwo(
+            suite: suite, life: life, mode: mode, group: group, proposalNumber: proposal.number,
+            outboundSPI: outboundSPI, transform: transform))
+    }
+
+    /// The mode, where it is transport and fits what is known of NATs. Where the attribute is missing the choice is ours
+    /// (RFC 2407 section 4.5).
+    private func mode(_ numbers: [UInt16: UInt64]) -> EncapsulationMode? {
+        let fallback: EncapsulationMode = path == .translated ? .udpTransport : .transport
+        guard let number = numbers[Class.encapsulationMode] else { return fallback }
+        guard let mode = UInt16(exactly: number).flatMap(EncapsulationMode.init(rawValue:)), mode.isTransport else { return nil }
+        switch path {
+        case .unknown: return mode.isUDPEncapsulated ? nil : mode
+        case .direct: return mode
+        case .translated: return mode.isUDPEncapsulated ? mode : nil
+        }
+    }
+
+    private static func integrity(_ numbers: [UInt16: UInt64]) -> ESPIntegrity? {
+        numbers[Class.authentication].flatMap { UInt16(exactly: $0) }.flatMap(ESPIntegrity.init(rawValue:))
+    }
+
+    /// The offer in words, numbers where we have no name.
+    static func name(_ transform: Transform, of proposal: Proposal) -> String {
+        let numbers = Dictionary(
+            transform.attributes.compactMap { attribute in attribute.number.map { (attribute.type, $0) } },
+            uniquingKeysWith: { first, _ in first })
+        let prefix =
+            switch proposal.protocolID {
+            case ProtocolID.esp: "esp"
+            case ProtocolID.authenticationHeader: "ah"
+            case ProtocolID.compression: "ipcomp"
+            default: "protocol(\(proposal.protocolID))"
+            }
+        let cipher =
+            ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]).map { "\($0)" }
+            ?? "transform(\(transform.id))"
+        var name = "\(prefix) \(cipher)"
+        if let number = numbers[Class.authentication] {
+            name += Self.integrity(numbers).map { "-\($0)" } ?? "-auth(\(number))"
+        }
+        if let number = numbers[Class.encapsulationMode] { name += " mode \(number)" }
+        if let number = numbers[Class.group] { name += " group \(number)" }
+        return name
+    }
+}

@@ -1,0 +1,59 @@
+import Wire
+
+/// At which step a peer was refused.
+public enum IKEStep: String, Sendable {
+    /// Main mode, message 1: the offer.
+    case mainModeOffer
+    /// Main mode, message 3: key exchange.
+    case mainModeKeyExchange
+    /// Main mode, message 5: authentication.
+    case mainModeAuthentication
+    /// Aggressive mode.
+    case aggressiveMode
+    /// Quick mode, message 1.
+    case quickModeOffer
+    /// Another exchange.
+    case other
+}
+
+/// Why a peer was refused.
+public enum IKERefusalReason: String, Sendable {
+    /// None of its offers is acceptable: see the offers.
+    case noProposalChosen
+    /// It does not know the pre-shared key, or knows another one.
+    case preSharedKeyMismatch
+    /// No pre-shared key is configured for its address.
+    case noPreSharedKey
+    /// Its Diffie-Hellman value must not be used.
+    case publicValueRefused
+    /// It asks for aggressive mode, which is off.
+    case aggressiveModeDisabled
+    /// It asks for an exchange that we do not speak.
+    case exchangeUnsupported
+    /// It asks for traffic that we do not serve: see the detail.
+    case selectorsRefused
+    /// The gateway declined its IPsec SA.
+    case declinedByGateway
+    /// A bound is reached: see the detail.
+    case limitReached
+}
+
+/// One refusal: who, at which step, why, and what differed.
+public struct IKERefusal: Sendable {
+    /// The peer's endpoint.
+    public let remote: Endpoint
+    /// Ours.
+    public let local: Endpoint
+    /// The exchange's cookies; the responder's is zero where there was none.
+    public let cookies: IKECookies
+    /// The peer, where it is known.
+    public let peer: PeerID?
+    /// At which step.
+    public let step: IKEStep
+    /// Why.
+    public let reason: IKERefusalReason
+    /// The offers that were not acceptable, at most 32.
+    public let offers: [IKERefusedOffer]
+    /// What else there is to say.
+    public let detail: String
+}
