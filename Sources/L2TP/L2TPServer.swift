@@ -80,6 +80,11 @@ public struct L2TPServer: Sendable {
     /// changing the server, else all its tunnels are copied.
     public var tunnels: some Sequence<L2TPTunnel> { slots.lazy.filter(\.isLive).map(\.summary) }
 
+    /// The tunnels of one IPsec peer, established or being set up, without a look at any other's.
+    public func tunnels(of peer: UInt64) -> [L2TPTunnel] {
+        (peers[peer]?.slots ?? []).filter { slots[$0].isLive }.map { slots[$0].summary }
+    }
+
     /// The established sessions; made as they are asked for, like ``tunnels``.
     public var sessions: some Sequence<L2TPSession> {
         slots.lazy.filter(\.isLive).flatMap { tunnel in tunnel.sessions.keys.compactMap(tunnel.establishedSession) }

@@ -136,6 +136,8 @@ import Wire
         let second = try bench.connect(1, from: L2TPPeer(id: 1, port: 2000))
         #expect(bench.server.session(first) != nil && bench.server.session(second) != nil)
         #expect(first.tunnel != second.tunnel && first.value != second.value)
+        #expect(bench.server.tunnels(of: 1).map(\.id) == [first.tunnel, second.tunnel])
+        #expect(bench.server.tunnels(of: 2).isEmpty)
     }
 
     @Test("a client that gives up before it had our SCCRP is understood") func cancelled() throws {
