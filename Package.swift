@@ -15,11 +15,20 @@ let room: [SwiftSetting] = [
 let package = Package(
     name: "culvert",
     products: [],
-    dependencies: [],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+    ],
     targets: [
         .target(
             name: "COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")],
             linkerSettings: [.linkedLibrary("crypto")]),
+        .target(name: "CLinux"),
+        .systemLibrary(
+            name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
+        .systemLibrary(name: "CNFTables", pkgConfig: "libnftables", providers: [.apt(["libnftables-dev"])]),
 
         .target(name: "Wire", swiftSettings: room),
         .target(name: "Cryptography", dependencies: ["Wire", "COpenSSL"], swiftSettings: room),
@@ -28,6 +37,26 @@ let package = Package(
         .target(name: "L2TP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "PPP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "Accounts", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
+        .target(
+            name: "IO",
+            dependencies: [
+                "Wire", "CLinux", "CNetlink", "CNFTables",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: room),
+
+        .target(
+            name: "Gateway",
+            dependencies: [
+                "Wire", "Cryptography", "IKE", "ESP", "L2TP", "PPP", "Accounts", "IO",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: room),
+        .executableTarget(
+            name: "culvert",
+            dependencies: ["Gateway", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: room),
 
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Wire"], swiftSettings: room),
@@ -36,5 +65,7 @@ let package = Package(
         .testTarget(name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
+        .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux", "CNFTables"], swiftSettings: room),
+        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Cryptography", "Wire"], swiftSettings: room),
     ]
 )

@@ -31,10 +31,13 @@ public struct InboundResult: Sendable {
     public var owner: Int
     /// Whether it has the highest sequence number so far, so that its source is where the peer is now.
     public var isNewest: Bool
-    /// The SA's slot.
-    var slot: Int
+    /// Whether it is the first that came by its SA: the peer uses it.
+    public var isFirst: Bool
+    /// The SPI that it bore.
+    public var index: SecurityParameterIndex
 
-    static let none = InboundResult(drop: .badLength, nextHeader: 0, owner: -1, isNewest: false, slot: -1)
+    static let none = InboundResult(
+        drop: .badLength, nextHeader: 0, owner: -1, isNewest: false, isFirst: false, index: SecurityParameterIndex(0))
 }
 
 /// The inbound SAs of one worker: found by the slot in the SPI, in one step and without hashing.
@@ -106,7 +109,7 @@ public struct InboundTable: ~Copyable {
     public mutating func open(_ batch: borrowing PacketBatch) {
         for position in 0..<batch.count { results[position] = admit(batch[position]) }
         for position in 0..<batch.count where results[position].drop == nil {
-            guard let association = slots[results[position].slot] else { continue }
+            guard let association = slots[results[position].index.slot] else { continue }
             if !association.pointee.state.open(batch[position]) { results[position].drop = .notAuthentic }
         }
         for position in 0..<batch.count {
@@ -126,7 +129,7 @@ public struct InboundTable: ~Copyable {
         var result = InboundResult.none
         guard packet.count >= ESPHeader.length else { return result }
         let index = SecurityParameterIndex(packet.uint32(at: 0))
-        result.slot = index.slot
+        result.index = index
         guard let association = slots[index.slot], association.pointee.index == index else {
             result.drop = .unknownIndex
             return result
@@ -156,7 +159,7 @@ public struct InboundTable: ~Copyable {
     /// What may be believed once the packet is authentic. The window is asked again: the same packet may stand twice in one
     /// batch.
     private func accept(_ packet: inout Packet, _ result: inout InboundResult) {
-        guard let association = slots[result.slot] else { return }
+        guard let association = slots[result.index.slot] else { return }
         let sequence = packet.uint32(at: 4)
         guard case .fresh = association.pointee.window.check(sequence) else {
             result.drop = .replayed
@@ -173,6 +176,7 @@ public struct InboundTable: ~Copyable {
             return
         }
         packet.count = bodyCount - padLength - ESPHeader.trailerLength
+        result.isFirst = association.pointee.traffic.packets == 0
         association.pointee.count(packet.count)
         if result.nextHeader == ESPHeader.dummyNextHeader { result.drop = .dummy }
     }

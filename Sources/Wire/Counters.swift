@@ -11,6 +11,9 @@ public struct Counters<Reason: RawRepresentable & CaseIterable & Sendable>: Send
     /// Counts one more. A reason beyond the capacity is counted with the last.
     @inlinable public mutating func count(_ reason: Reason) { values[min(Int(reason.rawValue), 63)] &+= 1 }
 
+    /// Counts several.
+    @inlinable public mutating func add(_ count: UInt64, to reason: Reason) { values[min(Int(reason.rawValue), 63)] &+= count }
+
     /// How many were counted for a reason.
     @inlinable public subscript(reason: Reason) -> UInt64 { values[min(Int(reason.rawValue), 63)] }
 

@@ -1,0 +1,70 @@
+# Culvert's commands. `make help` lists them; each says what it will take before it takes it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CULVERT := .build/release/culvert
+# Network namespaces, TUN devices and UDP ports 500 and 4500 are root's.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+# Seconds for which each fuzz target runs, and how often the soak test dials in.
+FUZZ_SECONDS ?= 20
+DIAL_INS ?= 200
+
+.PHONY: help run build test bench lint fuzz soak image clean swift
+
+help: ## list the targets
+	@echo 'make TARGET, where TARGET is one of'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' Makefile | while read -r t h; do printf '  %-7s %s\n' "$$t" "$$h"; done
+
+run: release ## install what is missing, build the release binary, start the gateway (first build: 3 minutes)
+	@scripts/serve $(CULVERT)
+
+build: release ## install what is missing, build the release binary (first build: 3 minutes)
+
+.PHONY: release
+release: swift
+	@scripts/install-packages build
+	@echo 'make: release build (about 3 minutes the first time, on two cores)'
+	swift build -c release --product culvert
+
+test: swift ## run all tests: unit, fuzz, real clients (about 15 minutes on two cores)
+	@scripts/install-packages test
+	@echo 'make: debug build and unit tests (about 5 minutes the first time)'
+	swift build --build-tests
+	swift test --skip-build
+	@echo 'make: release build (about 3 minutes the first time)'
+	swift build -c release --product culvert
+	@if [ -x Tests/Fuzz/run ]; then $(MAKE) fuzz; fi
+	@echo 'make: real clients against the release build (about 5 minutes)'
+	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
+
+bench: release ## measure throughput with real clients (about 1 minute after the build)
+	@scripts/install-packages test
+	$(AS_ROOT) Tests/Interop/bench --culvert $(CULVERT)
+
+lint: swift ## check formatting of Swift, syntax of scripts (about 20 seconds)
+	@scripts/lint
+
+fuzz: swift ## run each fuzz target for FUZZ_SECONDS (20), from its corpus (build: 2 minutes)
+	@scripts/install-packages build
+	@echo 'make: fuzzing, $(FUZZ_SECONDS) seconds for each target (about 2 minutes more for the build)'
+	Tests/Fuzz/run --seconds $(FUZZ_SECONDS)
+
+soak: release ## dial in and hang up DIAL_INS (200) times; nothing may stay behind (about 15 minutes)
+	@scripts/install-packages test
+	@echo 'make: $(DIAL_INS) dial-ins and hang-ups (about 4 seconds each)'
+	$(AS_ROOT) Tests/Interop/soak --culvert $(CULVERT) --dial-ins $(DIAL_INS)
+
+image: ## build the container image culvert:latest with docker, podman or buildah (about 5 minutes)
+	@for tool in docker podman buildah; do \
+	    if command -v $$tool >/dev/null; then exec $$tool build -t culvert:latest .; fi; \
+	done; echo 'make: none of docker, podman, buildah is installed' >&2; exit 1
+
+clean: ## remove everything that was built
+	rm -rf .build fuzz-work
+
+swift:
+	@command -v swift >/dev/null || { \
+	    echo 'make: Swift 6.3 is needed: https://www.swift.org/install/linux/' >&2; exit 1; }

@@ -1,0 +1,65 @@
+import Cryptography
+import Logging
+import Wire
+
+/// What one source, or several laid over each other, say about each setting. Each value is right by itself; whether they
+/// go together is ``GatewayConfiguration/init(draft:hasFile:)``'s to say.
+struct ConfigurationDraft: Sendable {
+    var profile = Setting<SecurityProfile>.absent
+    var enablesModp1024 = Setting<Bool>.absent
+    var preSharedKey = Setting<SecretBytes>.absent
+    var publicAddress = Setting<IPv4Address>.absent
+    var endpoints = Setting<[IPv4Address]>.absent
+    var users = Setting<[User]>.absent
+    var network = Setting<IPv4Network>.absent
+    var local = Setting<IPv4Address>.absent
+    var pool = Setting<ClosedRange<IPv4Address>>.absent
+    var hostName = Setting<String>.absent
+    var tunnelSecret = Setting<SecretBytes>.absent
+    var mtuBytes = Setting<Int>.absent
+    var authentication = Setting<[PPPAuthentication]>.absent
+    var dnsServers = Setting<[IPv4Address]>.absent
+    var nbnsServers = Setting<[IPv4Address]>.absent
+    var masquerades = Setting<Bool>.absent
+    var interface = Setting<String>.absent
+    var workers = Setting<Int>.absent
+    var logLevel = Setting<Logger.Level>.absent
+    var limits = Limits()
+    var lifetimes = Lifetimes()
+
+    /// A user, and where each part stands.
+    struct User: Sendable {
+        var name = Setting<String>.absent
+        var password = Setting<SecretBytes>.absent
+        var address = Setting<IPv4Address>.absent
+    }
+
+    struct Limits: Sendable {
+        var sessions = Setting<Int>.absent
+        var sessionsPerUser = Setting<Int>.absent
+        var tunnelsPerPeer = Setting<Int>.absent
+        var sessionsPerTunnel = Setting<Int>.absent
+        var halfOpen = Setting<Int>.absent
+        var halfOpenPerAddress = Setting<Int>.absent
+    }
+
+    struct Lifetimes: Sendable {
+        var ikeSeconds = Setting<Int>.absent
+        var ipsecSeconds = Setting<Int>.absent
+        var ipsecKilobytes = Setting<Int>.absent
+    }
+
+    /// Takes from `other`, a source of lower rank that knows the settings with names in the environment, what this one
+    /// leaves out.
+    mutating func fill(from other: ConfigurationDraft) {
+        profile = profile.or(other.profile)
+        enablesModp1024 = enablesModp1024.or(other.enablesModp1024)
+        preSharedKey = preSharedKey.or(other.preSharedKey)
+        publicAddress = publicAddress.or(other.publicAddress)
+        users = users.or(other.users)
+        network = network.or(other.network)
+        local = local.or(other.local)
+        pool = pool.or(other.pool)
+        dnsServers = dnsServers.or(other.dnsServers)
+    }
+}

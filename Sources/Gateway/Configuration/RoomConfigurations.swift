@@ -1,0 +1,63 @@
+import Accounts
+import Cryptography
+import IKE
+import L2TP
+import PPP
+import Wire
+
+/// What the operator chose, in the words of each room.
+extension GatewayConfiguration {
+    /// IKE's part.
+    var ike: IKEConfiguration {
+        let ikeProfile: IKEProfile =
+            switch profile {
+            case .modern: .modern
+            case .default: .default
+            case .legacy: .legacy
+            }
+        var ike = IKEConfiguration(profile: ikeProfile, preSharedKeys: PreSharedKeys(defaultKey: preSharedKey))
+        if enablesModp1024 { ike.enableModp1024() }
+        ike.identityAddress = publicAddress.map { .v4($0) }
+        ike.lifetimes.ikeMaximumSeconds = UInt64(clamping: lifetimes.ike.components.seconds)
+        ike.lifetimes.ipsecMaximumSeconds = UInt64(clamping: lifetimes.ipsec.components.seconds)
+        ike.limits.halfOpenMaximum = limits.halfOpenExchanges
+        ike.limits.halfOpenPerAddressMaximum = limits.halfOpenExchangesPerAddress
+        return ike
+    }
+
+    /// L2TP's part.
+    var l2tpServer: L2TPConfiguration {
+        var server = L2TPConfiguration()
+        server.hostName = l2tp.hostName
+        server.secret = l2tp.secret
+        server.tunnelsPerPeerMaximum = limits.tunnelsPerPeer
+        server.sessionsPerTunnelMaximum = limits.sessionsPerTunnel
+        return server
+    }
+
+    /// PPP's part.
+    var pppLink: PPPConfiguration {
+        var link = PPPConfiguration()
+        link.mruBytes = UInt16(clamping: ppp.mtuBytes)
+        link.authenticationMethods = ppp.authentication.map { method in
+            switch method {
+            case .mschapv2: .msChapV2
+            case .chap: .chapMD5
+            case .pap: .pap
+            }
+        }
+        link.serverName = l2tp.hostName
+        return link
+    }
+
+    /// Who may come in.
+    func userTable() throws(UserTableError) -> UserTable {
+        try UserTable(users.map { Accounts.User(name: $0.name, password: $0.password, fixedAddress: $0.address) })
+    }
+
+    /// The addresses for clients: the pool, without those that belong to one user alone.
+    func addressPool() throws(AddressPoolError) -> AddressPool {
+        try AddressPool(
+            first: l2tp.pool.lowerBound, last: l2tp.pool.upperBound, reserved: users.compactMap(\.address) + [l2tp.local])
+    }
+}

@@ -1,0 +1,235 @@
+import Cryptography
+import ESP
+import IKE
+import L2TP
+import Logging
+import Wire
+
+/// From IKE to ESP: the one place where keys move.
+extension ControlPlane {
+    mutating func handle(_ event: IKEEvent, now: Instant) {
+        switch event {
+        case .peerEstablished(let established): peerEstablished(established, now: now)
+        case .initialContact(let peer): initialContact(peer, now: now)
+        case .peerMoved(let peer, let path): move(peer, to: path.remote)
+        case .quickModeRequested(let request): quickModeRequested(request, now: now)
+        case .securityAssociationReady(let association): install(association, now: now)
+        case .securityAssociationConfirmed(let peer, let inboundSPI): confirm(peer, inboundSPI)
+        case .securityAssociationDeleted(let peer, let inboundSPI, let reason): remove(peer, inboundSPI, reason)
+        case .ikeSecurityAssociationEnded(let peer, let cookies, let reason):
+            if peers[peer]?.cookies == cookies { peers[peer]?.cookies = nil }
+            log.debug("IKE SA ended", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
+        case .peerEnded(let peer): peerEnded(peer, now: now)
+        case .refused(let refusal): logRefusal(refusal)
+        }
+    }
+
+    private mutating func peerEstablished(_ established: PeerEstablished, now: Instant) {
+        counters.count(.mainModes)
+        let path = OuterPath(remote: established.path.remote, local: established.path.local.address)
+        if peers[established.peer] == nil {
+            let worker = leastLoadedWorker
+            peers[established.peer] = Peer(
+                identifier: established.peer, worker: worker, slot: allocatePeerSlot(worker: worker), path: path,
+                identity: established.identity, ikeSuite: "\(established.suite)")
+            setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
+        }
+        peers[established.peer]?.ikeSuite = "\(established.suite)"
+        peers[established.peer]?.cookies = established.cookies
+        log.info(
+            "IKE SA established",
+            metadata: [
+                "peer": "\(established.peer)", "from": "\(established.path.remote)", "identity": "\(established.identity)",
+                "cipher": "\(established.suite)", "renewal": "\(established.isRenewal)",
+                "nat": "\(established.nat.map { "\($0)" } ?? "unsupported")",
+            ])
+    }
+
+    /// The client says that it has just begun (RFC 2407 section 4.6.3.3): what it had before is dead.
+    private mutating func initialContact(_ peer: PeerID, now: Instant) {
+        guard let known = peers[peer], !known.associations.isEmpty else { return }
+        log.info("client began anew", metadata: ["peer": "\(peer)", "from": "\(known.path.remote)"])
+        for session in clientSessions.values where session.peer == peer { clientSessions[session.identifier]?.end = .initialContact }
+        l2tp.peerReplaced(peer.rawValue, now: now)
+        for association in known.associations {
+            ike.deleteSecurityAssociation(inboundSPI: association.inbound.value, now: now, using: &random)
+        }
+    }
+
+    private mutating func quickModeRequested(_ request: QuickModeRequest, now: Instant) {
+        guard let peer = peers[request.peer], !isShuttingDown,
+            let index = indexes.allocate(worker: peer.worker, using: &random)
+        else { return ike.refuse(request.id, now: now, using: &random) }
+        ike.accept(request.id, inboundSPI: index.value, now: now, using: &random)
+    }
+
+    private mutating func install(_ child: ChildSecurityAssociation, now: Instant) {
+        guard var peer = peers[child.peer] else { return }
+        let suite = Suite(child.suite)
+        let limit = child.lifetimeKilobytes.map { VolumeLimit(kilobytes: $0) } ?? .none
+        let inbound = AssociationParameters(
+            index: SecurityParameterIndex(child.inboundSPI), suite: suite, keys: SuiteKeys(child.inboundKeys), limit: limit)
+        let outbound = AssociationParameters(
+            index: SecurityParameterIndex(child.outboundSPI), suite: suite, keys: SuiteKeys(child.outboundKeys),
+            limit: limit)
+        peer.path = OuterPath(
+            remote: Endpoint(address: child.path.remote.address, port: child.isUDPEncapsulated ? child.path.remote.port : 0),
+            local: child.path.local.address)
+        peer.isEncapsulated = child.isUDPEncapsulated
+        if peer.isInstalled {
+            put(
+                .command(
+                    worker: peer.worker,
+                    .movePeer(slot: peer.slot, path: peer.path, isEncapsulated: peer.isEncapsulated)))
+        } else {
+            put(
+                .command(
+                    worker: peer.worker,
+                    .addPeer(
+                        slot: peer.slot, identifier: peer.identifier.rawValue, path: peer.path,
+                        isEncapsulated: peer.isEncapsulated)))
+            peer.isInstalled = true
+        }
+        put(.command(worker: peer.worker, .installInbound(inbound, peer: peer.slot)))
+        peer.associations.append(
+            Peer.Association(
+                inbound: inbound.index, outbound: outbound.index, suite: "\(child.suite)", outboundParameters: outbound))
+        peers[child.peer] = peer
+        counters.count(.quickModes)
+        log.info(
+            "IPsec SAs negotiated",
+            metadata: [
+                "peer": "\(child.peer)", "from": "\(child.path.remote)", "cipher": "\(child.suite)",
+                "in": "\(inbound.index)", "out": "\(outbound.index)", "encapsulated": "\(child.isUDPEncapsulated)",
+                "seconds": "\(child.lifetimeSeconds)",
+            ])
+    }
+
+    /// The peer has the keys too: from now on we send by them. The old SA stays until its Delete or its end, so that
+    /// nothing on its way is lost.
+    private mutating func confirm(_ identifier: PeerID, _ inboundSPI: UInt32) {
+        guard let peer = peers[identifier],
+            let position = peer.associations.firstIndex(where: { $0.inbound.value == inboundSPI && !$0.isConfirmed })
+        else { return }
+        peers[identifier]?.associations[position].isConfirmed = true
+        put(
+            .command(
+                worker: peer.worker,
+                .installOutbound(peer.associations[position].outboundParameters, peer: peer.slot)))
+    }
+
+    private mutating func remove(_ identifier: PeerID, _ inboundSPI: UInt32, _ reason: IKEEndReason) {
+        let index = SecurityParameterIndex(inboundSPI)
+        indexes.release(index)
+        guard let peer = peers[identifier],
+            let position = peer.associations.firstIndex(where: { $0.inbound == index })
+        else { return }
+        // What is still to be said by this SA goes first.
+        sendTunnelMessages()
+        let association = peer.associations[position]
+        peers[identifier]?.associations.remove(at: position)
+        put(.command(worker: peer.worker, .removeInbound(index)))
+        put(.command(worker: peer.worker, .removeOutbound(association.outbound, peer: peer.slot)))
+        log.debug(
+            "IPsec SAs ended", metadata: ["peer": "\(identifier)", "in": "\(index)", "reason": "\(reason)"])
+    }
+
+    private mutating func peerEnded(_ identifier: PeerID, now: Instant) {
+        guard let peer = peers[identifier] else { return }
+        // Its sessions end by this, each with its event, which comes before the peer is forgotten.
+        l2tp.peerEnded(identifier.rawValue, now: now)
+        while let event = l2tp.pollEvent() { handle(event, now: now) }
+        if peer.isInstalled { put(.command(worker: peer.worker, .removePeer(slot: peer.slot))) }
+        releasePeerSlot(peer.slot, worker: peer.worker)
+        forgetPeerDeadline(identifier)
+        peers[identifier] = nil
+        log.info("peer is gone", metadata: ["peer": "\(identifier)", "from": "\(peer.path.remote)"])
+    }
+
+    /// A peer without tunnels is hung up after a while, and one that is being hung up when its time is over.
+    mutating func peerIsDue(_ identifier: PeerID, now: Instant) {
+        guard let peer = peers[identifier] else { return }
+        guard peer.tunnelCount == 0 || peer.farewell != nil else { return }
+        sendTunnelMessages()
+        ike.deletePeer(identifier, now: now, using: &random)
+    }
+
+    // MARK: Peers that move
+
+    /// ESP that was authentic came from elsewhere: IKE is told, so that its messages go there too.
+    mutating func follow(_ identifier: PeerID, to path: OuterPath, now: Instant) {
+        guard peers[identifier] != nil else { return }
+        counters.count(.peersMoved)
+        log.info(
+            "client moved",
+            metadata: ["peer": "\(identifier)", "to": "\(path.remote)", "user": "\(userName(of: identifier))"])
+        peers[identifier]?.path = path
+        ike.peerMoved(identifier, to: path.remote, now: now)
+    }
+
+    /// An authentic IKE message came from elsewhere: the worker is told, so that ESP goes there too.
+    private mutating func move(_ identifier: PeerID, to endpoint: Endpoint) {
+        guard let peer = peers[identifier], peer.path.remote != endpoint else { return }
+        // From port 500 comes no encapsulated ESP, and without UDP there is no port to follow.
+        guard peer.isEncapsulated, peer.isInstalled else { return }
+        peers[identifier]?.path.remote = endpoint
+        put(
+            .command(
+                worker: peer.worker,
+                .movePeer(
+                    slot: peer.slot, path: OuterPath(remote: endpoint, local: peer.path.local), isEncapsulated: true)))
+    }
+
+    func userName(of peer: PeerID) -> String {
+        clientSessions.values.first { $0.peer == peer && !$0.user.isEmpty }?.user ?? "-"
+    }
+
+    // MARK: Refusals
+
+    private mutating func logRefusal(_ refusal: IKERefusal) {
+        counters.count(.ikeRefusals)
+        var metadata: Logger.Metadata = [
+            "from": "\(refusal.remote)", "step": "\(refusal.step)", "reason": "\(refusal.reason)",
+        ]
+        if !refusal.detail.isEmpty { metadata["detail"] = "\(refusal.detail)" }
+        if !refusal.offers.isEmpty { metadata["offers"] = "\(refusal.offers)" }
+        let message: Logger.Message =
+            refusal.reason == .preSharedKeyMismatch
+            ? "dial-in refused: the pre-shared key is wrong" : "dial-in refused by IKE"
+        log.notice(message, metadata: metadata)
+    }
+}
+
+extension Suite {
+    /// The suite that IKE negotiated.
+    init(_ negotiated: ESPNegotiatedSuite) {
+        let encryption: Encryption
+        switch negotiated.cipher {
+        case .des: encryption = .cbc(.des)
+        case .tripleDES: encryption = .cbc(.tripleDES)
+        case .aesCBC(128): encryption = .cbc(.aes128)
+        case .aesCBC(192): encryption = .cbc(.aes192)
+        case .aesCBC: encryption = .cbc(.aes256)
+        case .aesGCM(let keyBits, let icvBytes):
+            self = .gcm(keyLength: keyBits / 8, checkLength: icvBytes)
+            return
+        case .null: encryption = .null
+        }
+        let integrity: Integrity
+        switch negotiated.integrity {
+        case .hmacMD5: integrity = .md5_96
+        case .hmacSHA1, nil: integrity = .sha1_96
+        case .hmacSHA256: integrity = .sha256_128
+        case .hmacSHA384: integrity = .sha384_192
+        case .hmacSHA512: integrity = .sha512_256
+        }
+        self = .separate(encryption, integrity)
+    }
+}
+
+extension SuiteKeys {
+    /// The keys that IKE negotiated, GCM's salt behind its key.
+    init(_ keys: ChildKeys) {
+        self.init(encryption: .concatenate([keys.encryption, keys.salt]), integrity: keys.authentication)
+    }
+}

@@ -1,0 +1,251 @@
+import Accounts
+import Cryptography
+import ESP
+import IKE
+import L2TP
+import Logging
+import PPP
+import Wire
+
+/// All decisions of the gateway: who is let in, by which keys, with which address, and until when.
+///
+/// It owns every protocol object and wires them to each other: what IKE negotiated is installed at a worker, what L2TP
+/// sets up gets a PPP link, whom PPP authenticates gets an address and a route. It makes no system call: reports and the
+/// time come in, ``pollOutput()`` says what is to be done. So a whole gateway runs in a test on a virtual clock.
+struct ControlPlane: ~Copyable {
+    /// How long a peer may go without a tunnel before its SAs are deleted: it has hung up, or never got further.
+    static let idlePeerDuration = Duration.seconds(60)
+    /// How long a peer is given to acknowledge the end of its tunnels before its SAs are deleted under them.
+    static let farewellDuration = Duration.milliseconds(800)
+
+    let configuration: GatewayConfiguration
+    let routes: RouteTable
+    let log: Logger
+    /// The wall clock's seconds at the monotonic clock's zero.
+    let wallClockOffset: Double
+    let workerStatistics: [WorkerStatistics]
+
+    var ike: IKEEngine
+    var l2tp: L2TPServer
+    var users: UserTable
+    var pool: AddressPool
+    var random = SystemRandom()
+    var indexes: SecurityParameterIndexAllocator
+
+    var peers: [PeerID: Peer] = [:]
+    var clientSessions: [UInt64: ClientSession] = [:]
+    var sessionsByL2TP: [L2TPSessionID: UInt64] = [:]
+    var counters = Counters<ControlEvent>()
+    var linkDrops = Counters<PPPDrop>()
+    var isShuttingDown = false
+    /// Sessions that operators asked to hang up.
+    var dropsRequested: [UInt64] = []
+
+    private var outputs: [ControlOutput] = []
+    private var outputsTaken = 0
+    private var lastSession: UInt64 = 0
+    private var peerSlots: [SlotAllocator]
+    private var sessionSlots: [SlotAllocator]
+    /// Deadlines of links, by a number that every session has here.
+    private var linkDeadlines = DeadlineHeap()
+    private var linkTimers = SlotAllocator()
+    private var timerOfSession: [UInt64: Int] = [:]
+    private var sessionOfTimer: [Int: UInt64] = [:]
+    private var peerDeadlines = DeadlineHeap()
+    private var peerTimers = SlotAllocator()
+    private var timerOfPeer: [PeerID: Int] = [:]
+    private var peerOfTimer: [Int: PeerID] = [:]
+    let startedAt: Instant
+
+    init(
+        configuration: GatewayConfiguration, routes: RouteTable, workers: [WorkerStatistics], log: Logger,
+        now: Instant, wallClockOffset: Double
+    ) throws {
+        let (users, pool) = (try configuration.userTable(), try configuration.addressPool())
+        self.configuration = configuration
+        (self.users, self.pool) = (users, pool)
+        self.routes = routes
+        self.log = log
+        self.wallClockOffset = wallClockOffset
+        workerStatistics = workers
+        ike = IKEEngine(configuration: configuration.ike)
+        l2tp = L2TPServer(configuration: configuration.l2tpServer)
+        indexes = SecurityParameterIndexAllocator(workerCount: workers.count)
+        peerSlots = Array(repeating: SlotAllocator(), count: workers.count)
+        sessionSlots = Array(repeating: SlotAllocator(), count: workers.count)
+        startedAt = now
+    }
+
+    // MARK: The verbs
+
+    /// What a worker tells.
+    mutating func receive(_ report: WorkerReport, now: Instant) {
+        switch report {
+        case .ike(let message, let path, let port):
+            ike.receive(
+                message.span.bytes, from: path.remote, to: Endpoint(address: path.local, port: port), now: now,
+                using: &random)
+        case .control(let peer, let remotePort, let message):
+            l2tp.receive(
+                message.span.bytes, from: L2TPPeer(id: peer, port: remotePort), now: now, using: &random)
+        case .frame(let session, let frame):
+            clientSessions[session]?.link.receive(frame.span.bytes, now: now, using: &random)
+            serveLink(session, now: now)
+        case .peerMoved(let peer, let path):
+            follow(PeerID(rawValue: peer), to: path, now: now)
+        case .activity(let session):
+            noteActivity(session, now: now)
+        case .firstUse(let index):
+            ike.noteInboundTraffic(spi: index.value)
+        }
+        settle(now: now)
+    }
+
+    /// The result of a computation that was asked for.
+    mutating func complete(_ result: IKEWorkResult, now: Instant) {
+        ike.complete(result, now: now, using: &random)
+        settle(now: now)
+    }
+
+    /// The next time at which ``handleTimeout(now:)`` has something to do.
+    var nextDeadline: Instant? {
+        earliest(
+            earliest(ike.nextDeadline, l2tp.nextDeadline), earliest(linkDeadlines.earliest, peerDeadlines.earliest))
+    }
+
+    /// Does what is due.
+    mutating func handleTimeout(now: Instant) {
+        ike.handleTimeout(now: now, using: &random)
+        l2tp.handleTimeout(now: now, using: &random)
+        while let timer = linkDeadlines.firstDue(at: now), let session = sessionOfTimer[timer] {
+            linkDeadlines.set(nil, for: timer)
+            clientSessions[session]?.link.handleTimeout(now: now, using: &random)
+            serveLink(session, now: now)
+        }
+        while let timer = peerDeadlines.firstDue(at: now), let peer = peerOfTimer[timer] {
+            peerDeadlines.set(nil, for: timer)
+            peerIsDue(peer, now: now)
+        }
+        settle(now: now)
+    }
+
+    /// The next thing to be done, until there is none.
+    mutating func pollOutput() -> ControlOutput? {
+        guard outputsTaken < outputs.count else {
+            outputs.removeAll(keepingCapacity: true)
+            outputsTaken = 0
+            return nil
+        }
+        defer { outputsTaken += 1 }
+        return outputs[outputsTaken]
+    }
+
+    // MARK: For the parts
+
+    /// Lets the protocol objects act on each other's events until none has any left.
+    mutating func settle(now: Instant) {
+        while true {
+            if let event = ike.pollEvent() {
+                handle(event, now: now)
+            } else if let event = l2tp.pollEvent() {
+                handle(event, now: now)
+            } else {
+                break
+            }
+        }
+        while let work = ike.pollWork() { put(.compute(work)) }
+        var writer = ByteWriter()
+        while let transmit = ike.pollTransmit(into: &writer) {
+            put(.sendIKE(message: writer.bytes, local: transmit.local, remote: transmit.remote))
+            writer.removeAll()
+        }
+        sendTunnelMessages()
+    }
+
+    /// Sends what L2TP has to say. Also to be called before an SA goes that some of it must go by.
+    mutating func sendTunnelMessages() {
+        var writer = ByteWriter()
+        while let destination = l2tp.pollTransmit(into: &writer) {
+            if let peer = peers[PeerID(rawValue: destination.id)], peer.isInstalled {
+                put(
+                    .command(
+                        worker: peer.worker,
+                        .sendControl(peer: peer.slot, remotePort: destination.port, message: writer.bytes)))
+            }
+            writer.removeAll()
+        }
+    }
+
+    mutating func put(_ output: ControlOutput) { outputs.append(output) }
+
+    mutating func allocatePeerSlot(worker: Int) -> Int { peerSlots[worker].allocate() }
+    mutating func releasePeerSlot(_ slot: Int, worker: Int) { peerSlots[worker].release(slot) }
+    mutating func allocateSessionSlot(worker: Int) -> Int { sessionSlots[worker].allocate() }
+    mutating func releaseSessionSlot(_ slot: Int, worker: Int) { sessionSlots[worker].release(slot) }
+
+    /// The worker with the fewest peers.
+    var leastLoadedWorker: Int { peerSlots.indices.min { peerSlots[$0].count < peerSlots[$1].count } ?? 0 }
+
+    mutating func nextSessionIdentifier() -> UInt64 {
+        lastSession += 1
+        return lastSession
+    }
+
+    /// Sets, moves or removes the deadline of a session's link.
+    mutating func setLinkDeadline(_ deadline: Instant?, session: UInt64) {
+        guard let deadline else {
+            if let timer = timerOfSession[session] { linkDeadlines.set(nil, for: timer) }
+            return
+        }
+        let timer = timerOfSession[session] ?? linkTimers.allocate()
+        timerOfSession[session] = timer
+        sessionOfTimer[timer] = session
+        linkDeadlines.set(deadline, for: timer)
+    }
+
+    mutating func forgetLinkDeadline(session: UInt64) {
+        guard let timer = timerOfSession.removeValue(forKey: session) else { return }
+        linkDeadlines.set(nil, for: timer)
+        sessionOfTimer[timer] = nil
+        linkTimers.release(timer)
+    }
+
+    /// Sets, moves or removes the one deadline of a peer.
+    mutating func setPeerDeadline(_ deadline: Instant?, peer: PeerID) {
+        guard let deadline else {
+            if let timer = timerOfPeer[peer] { peerDeadlines.set(nil, for: timer) }
+            return
+        }
+        let timer = timerOfPeer[peer] ?? peerTimers.allocate()
+        timerOfPeer[peer] = timer
+        peerOfTimer[timer] = peer
+        peerDeadlines.set(deadline, for: timer)
+    }
+
+    mutating func forgetPeerDeadline(_ peer: PeerID) {
+        guard let timer = timerOfPeer.removeValue(forKey: peer) else { return }
+        peerDeadlines.set(nil, for: timer)
+        peerOfTimer[timer] = nil
+        peerTimers.release(timer)
+    }
+}
+
+/// What the control plane counts.
+enum ControlEvent: UInt8, CaseIterable, Sendable {
+    /// IKE SAs made (main modes).
+    case mainModes
+    /// Pairs of IPsec SAs made (quick modes).
+    case quickModes
+    /// Dial-ins refused by IKE.
+    case ikeRefusals
+    /// Users let in.
+    case usersAccepted
+    /// Wrong passwords, unknown users, guesses too fast.
+    case usersRefused
+    /// Sessions that reached the network phase.
+    case sessionsStarted
+    /// Sessions that ended, having reached it or not.
+    case sessionsEnded
+    /// Clients that their NAT gave another port or address.
+    case peersMoved
+}

@@ -1,0 +1,92 @@
+import ESP
+import IKE
+import L2TP
+import PPP
+import Wire
+
+/// A peer as the control loop knows it: what its IKE SAs have negotiated, where it is, and at which worker.
+struct Peer {
+    /// A pair of IPsec SAs.
+    struct Association {
+        let inbound: SecurityParameterIndex
+        let outbound: SecurityParameterIndex
+        /// Such as `aes256-sha1`.
+        let suite: String
+        let outboundParameters: AssociationParameters
+        /// Whether the peer has the keys too, so that we send by it.
+        var isConfirmed = false
+    }
+
+    let identifier: PeerID
+    /// Where its SAs and sessions live.
+    let worker: Int
+    let slot: Int
+    var path: OuterPath
+    var isEncapsulated = false
+    /// Whether the worker knows it: from its first IPsec SA on.
+    var isInstalled = false
+    var identity: IKEIdentity
+    /// Such as `aes256-sha256-modp2048`.
+    var ikeSuite: String
+    /// Both cookies of its newest IKE SA; nil when that is gone.
+    var cookies: IKECookies?
+    /// The oldest first; the last confirmed one is used for sending.
+    var associations: [Association] = []
+    var tunnelCount = 0
+    /// Why it is being hung up, if it is.
+    var farewell: SessionEnd?
+
+    /// The pair that packets to the peer go by.
+    var current: Association? { associations.last { $0.isConfirmed } ?? associations.last }
+}
+
+/// A PPP session as the control loop knows it.
+struct ClientSession {
+    /// The operator's name for it.
+    let identifier: UInt64
+    let peer: PeerID
+    let tunnel: L2TPTunnelID
+    let l2tp: L2TPSessionID
+    let worker: Int
+    let slot: Int
+    let traffic: SessionTraffic
+    var link: PPPLink
+    var user = ""
+    /// The address that was leased, also while IPCP has yet to agree on it.
+    var address: IPv4Address?
+    /// Since when IP packets may flow.
+    var since: Instant?
+    /// How the user authenticated.
+    var authentication: AuthenticationMethod?
+    /// Why it ends, where that is known before L2TP says so.
+    var end: SessionEnd?
+}
+
+/// Why a session ended, for the log and the operator.
+enum SessionEnd: Equatable, CustomStringConvertible {
+    case link(PPPEndReason)
+    case tunnel(L2TPEndReason)
+    case operatorHangUp
+    case shutdown
+    case initialContact
+
+    var description: String {
+        switch self {
+        case .link(let reason): "\(reason)"
+        case .tunnel(let reason): "\(reason)"
+        case .operatorHangUp: "hung up by operator"
+        case .shutdown: "gateway shuts down"
+        case .initialContact: "client began anew (INITIAL-CONTACT)"
+        }
+    }
+}
+
+/// What the control plane wants done.
+enum ControlOutput: Sendable {
+    /// An IKE message, without the non-ESP marker, from a port of ours.
+    case sendIKE(message: [UInt8], local: Endpoint, remote: Endpoint)
+    /// A command for a worker.
+    case command(worker: Int, WorkerCommand)
+    /// A Diffie-Hellman computation, beside the control loop.
+    case compute(IKEWork)
+}

@@ -1,0 +1,93 @@
+import Cryptography
+import ESP
+import Wire
+
+/// What the control loop changes in a worker's tables.
+extension PacketPath {
+    /// Carries a command out; those that send something are not for here. False for an SA whose keys do not fit its
+    /// algorithms, which the negotiation has already made sure of.
+    mutating func carryOut(_ command: WorkerCommand) -> Bool {
+        switch command {
+        case .addPeer(let slot, let identifier, let path, let isEncapsulated):
+            peers.insert(PeerEntry(identifier: identifier, path: path, isEncapsulated: isEncapsulated), at: slot)
+        case .movePeer(let slot, let path, let isEncapsulated):
+            guard let peer = peers[slot] else { break }
+            peer.pointee.path = path
+            peer.pointee.isEncapsulated = isEncapsulated
+        case .removePeer(let slot):
+            peers.remove(at: slot)
+        case .installInbound(let parameters, let peer):
+            return install(inbound: parameters, peer: peer)
+        case .installOutbound(let parameters, let peer):
+            return install(outbound: parameters, peer: peer)
+        case .removeInbound(let index):
+            inboundTable.remove(index)
+        case .removeOutbound(let index, let peer):
+            peers[peer]?.pointee.remove(index)
+        case .addSession(let slot, let parameters):
+            add(parameters, at: slot)
+        case .moveSession(let slot, let remotePort):
+            sessions[slot]?.pointee.remotePort = remotePort
+        case .setNetwork(let slot, let network):
+            sessions[slot]?.pointee.network = network
+        case .removeSession(let slot):
+            removeSession(at: slot)
+        case .sendControl, .sendFrame, .stop:
+            break
+        }
+        return true
+    }
+
+    private mutating func install(inbound parameters: AssociationParameters, peer: Int) -> Bool {
+        do throws(CryptographyError) {
+            inboundTable.install(
+                try InboundSecurityAssociation(
+                    index: parameters.index, owner: peer, suite: parameters.suite, keys: parameters.keys,
+                    limit: parameters.limit))
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private mutating func install(outbound parameters: AssociationParameters, peer: Int) -> Bool {
+        guard let peer = peers[peer] else { return true }
+        do throws(CryptographyError) {
+            peer.pointee.add(
+                try OutboundSecurityAssociation(
+                    index: parameters.index, suite: parameters.suite, keys: parameters.keys, limit: parameters.limit))
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private mutating func add(_ parameters: SessionParameters, at slot: Int) {
+        guard let peer = peers[parameters.peer] else { return }
+        var record = SessionEntry(parameters)
+        record.nextOfPeer = peer.pointee.firstSession
+        sessions.insert(record, at: slot)
+        peer.pointee.firstSession = slot
+    }
+
+    /// Takes a session out of its peer's list, then ends it.
+    private mutating func removeSession(at slot: Int) {
+        guard let session = sessions[slot] else { return }
+        let next = session.pointee.nextOfPeer
+        if let peer = peers[session.pointee.peer] {
+            if peer.pointee.firstSession == slot {
+                peer.pointee.firstSession = next
+            } else {
+                var other = peer.pointee.firstSession
+                while let record = sessions[other] {
+                    if record.pointee.nextOfPeer == slot {
+                        record.pointee.nextOfPeer = next
+                        break
+                    }
+                    other = record.pointee.nextOfPeer
+                }
+            }
+        }
+        sessions.remove(at: slot)
+    }
+}

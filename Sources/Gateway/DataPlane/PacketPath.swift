@@ -1,0 +1,272 @@
+import Cryptography
+import ESP
+import L2TP
+import PPP
+import Wire
+
+/// What is to be done with a packet after a stage of the path.
+enum Disposition: Sendable {
+    /// Nothing: it was dropped and counted, or the control loop has a copy.
+    case done
+    /// It goes to the inside, through the TUN interface.
+    case deliver
+    /// It goes to its peer in UDP.
+    case sendInUDP
+    /// It goes to its peer as IP protocol 50.
+    case sendRaw
+    /// It goes to another worker, which owns the session.
+    case handOver(worker: Int)
+    /// It does not fit the session: it must be cut, or its sender be told.
+    case tooLarge(session: Int)
+}
+
+/// One worker's path of packets, in memory: from ESP to the inner packet and back. No system call is made here.
+///
+/// It owns what it touches: SAs, peers, sessions. Batches go through it stage by stage, packets stay in their slots, and
+/// nothing is allocated, locked or counted by reference for a packet of data. Messages for the control loop are copied
+/// into `reports`.
+struct PacketPath: ~Copyable {
+    /// L2TP's UDP port (RFC 2661 section 8.1).
+    static let l2tpPort: UInt16 = 1701
+    static let udpHeaderLength = 8
+    /// How often the control loop is told that a session is alive.
+    static let activityInterval = Duration.seconds(10)
+    /// The most messages that wait for the control loop between two wakeups of it, per worker.
+    static let reportsMaximum = 4096
+
+    let worker: Int
+    let routes: RouteTable
+    var inboundTable: InboundTable
+    var peers = SlotTable<PeerEntry>()
+    var sessions = SlotTable<SessionEntry>()
+    var random = RandomBlock()
+    var drops = Counters<PacketPathDrop>()
+    var reports: [WorkerReport] = []
+    private let dispositions: UnsafeMutablePointer<Disposition>
+    private let capacity: Int
+
+    init(worker: Int, routes: RouteTable, batchCapacity: Int) {
+        self.worker = worker
+        self.routes = routes
+        inboundTable = InboundTable(batchCapacity: batchCapacity)
+        capacity = batchCapacity
+        dispositions = .allocate(capacity: batchCapacity)
+        dispositions.initialize(repeating: .done, count: batchCapacity)
+    }
+
+    deinit { dispositions.deallocate() }
+
+    /// What is to be done with the packet at `position` of the batch that went through last.
+    func disposition(_ position: Int) -> Disposition {
+        precondition(position >= 0 && position < capacity)
+        return dispositions[position]
+    }
+
+    mutating func report(_ report: WorkerReport) {
+        guard reports.count < Self.reportsMaximum else { return drops.count(.controlQueueFull) }
+        reports.append(report)
+    }
+
+    // MARK: From the outer network
+
+    /// Takes the IKE messages and keepalives out of what came in on UDP 4500 (RFC 3948 section 2); what is left is ESP.
+    mutating func separateIKE(_ batch: inout PacketBatch, port: UInt16) {
+        let marker = 4
+        var kept = 0
+        for position in 0..<batch.count {
+            let packet = batch[position]
+            if packet.count <= marker {
+                drops.count(packet.count == 1 && packet.byte(at: 0) == 0xff ? .natKeepalive : .tooShort)
+            } else if packet.uint32(at: 0) == 0 {
+                var message = packet
+                message.removeFirst(marker)
+                report(.ike(message: [UInt8](copying: message.span), path: packet.path, port: port))
+            } else {
+                // The slots trade places, so that each still belongs to one position.
+                batch[position] = batch[kept]
+                batch[kept] = packet
+                kept += 1
+            }
+        }
+        batch.count = kept
+    }
+
+    /// Takes a batch of ESP packets to the inner packets in them. ``disposition(_:)`` says which are to be delivered.
+    mutating func receive(_ batch: inout PacketBatch, now: Instant) {
+        inboundTable.open(batch)
+        for position in 0..<batch.count {
+            let result = inboundTable.result(position)
+            guard result.drop == nil, let peer = peers[result.owner] else {
+                dispositions[position] = .done
+                continue
+            }
+            if result.isNewest, batch[position].path != peer.pointee.path {
+                follow(peer, to: batch[position].path)
+            }
+            if result.isFirst { report(.firstUse(result.index)) }
+            let isDelivered =
+                result.nextHeader == IPProtocol.udp
+                ? receiveUDP(&batch[position], from: peer, now: now) : refuse(.notUDP)
+            dispositions[position] = isDelivered ? .deliver : .done
+        }
+    }
+
+    /// A NAT may give a peer another port or address at any time; the newest authentic packet tells where it is now.
+    private mutating func follow(_ peer: UnsafeMutablePointer<PeerEntry>, to path: OuterPath) {
+        // Without UDP there is no NAT to follow, and a port must not be lost by a packet that came without one.
+        guard peer.pointee.isEncapsulated, path.remote.port != 0 else { return }
+        peer.pointee.path = path
+        report(.peerMoved(peer: peer.pointee.identifier, path: path))
+    }
+
+    private mutating func refuse(_ reason: PacketPathDrop) -> Bool {
+        drops.count(reason)
+        return false
+    }
+
+    private mutating func receiveUDP(
+        _ packet: inout Packet, from peer: UnsafeMutablePointer<PeerEntry>, now: Instant
+    ) -> Bool {
+        guard packet.count >= Self.udpHeaderLength else { return refuse(.notUDP) }
+        let length = Int(packet.uint16(at: 4))
+        guard length >= Self.udpHeaderLength, length <= packet.count else { return refuse(.notUDP) }
+        guard packet.uint16(at: 2) == Self.l2tpPort else { return refuse(.notL2TPPort) }
+        let remotePort = packet.uint16(at: 0)
+        // The UDP checksum is not looked at: a NAT has spoilt it, and ESP has vouched for every byte (RFC 3948 section 3.1.2).
+        packet.count = length
+        packet.removeFirst(Self.udpHeaderLength)
+        switch L2TPDataHeader.parse(packet) {
+        case .control:
+            report(
+                .control(
+                    peer: peer.pointee.identifier, remotePort: remotePort, message: [UInt8](copying: packet.span)))
+            return false
+        case .drop:
+            return refuse(.badL2TPHeader)
+        case .data(let header):
+            var slot = peer.pointee.firstSession
+            while let session = sessions[slot] {
+                if session.pointee.session == header.sessionID, session.pointee.tunnel == header.tunnelID {
+                    if let ns = header.ns, session.pointee.isSequenced, !session.pointee.sequence.accept(ns) {
+                        return refuse(.outOfSequence)
+                    }
+                    packet.removeFirst(header.payloadOffset)
+                    packet.count = header.payloadCount
+                    return receiveFrame(&packet, on: session, now: now)
+                }
+                slot = session.pointee.nextOfPeer
+            }
+            return refuse(.unknownSession)
+        }
+    }
+
+    /// A PPP frame (RFC 1661 section 2), its address and control fields there or not.
+    private mutating func receiveFrame(
+        _ packet: inout Packet, on session: UnsafeMutablePointer<SessionEntry>, now: Instant
+    ) -> Bool {
+        if now.since(session.pointee.activityTold) >= Self.activityInterval {
+            session.pointee.activityTold = now
+            report(.activity(session: session.pointee.identifier))
+        }
+        var offset = packet.count >= 2 && packet.byte(at: 0) == 0xff && packet.byte(at: 1) == 0x03 ? 2 : 0
+        guard packet.count >= offset + 2 else { return refuse(.badPPPFrame) }
+        let first = packet.byte(at: offset)
+        // A protocol's first byte is even and its last odd, so that one byte can be told from two.
+        let isOneByte = first & 1 == 1
+        let number = isOneByte ? UInt16(first) : packet.uint16(at: offset)
+        guard number == PPPProtocol.ipv4 else {
+            report(.frame(session: session.pointee.identifier, frame: [UInt8](copying: packet.span)))
+            return false
+        }
+        offset += isOneByte ? 1 : 2
+        packet.removeFirst(offset)
+        guard let network = session.pointee.network else { return refuse(.beforeNetworkPhase) }
+        guard let header = IPv4Header(packet) else { return refuse(.badInnerPacket) }
+        guard header.source == network.address else { return refuse(.spoofedSource) }
+        packet.count = header.totalLength
+        TCPSegmentSize.clamp(packet, header, mtuBytes: network.mtuBytes)
+        session.pointee.countIn(packet.count)
+        return true
+    }
+
+    // MARK: From inside
+
+    /// Takes a batch of IP packets from the TUN interface to ESP packets for their peers.
+    mutating func send(_ batch: inout PacketBatch) {
+        for position in 0..<batch.count { dispositions[position] = route(&batch[position]) }
+    }
+
+    /// Takes one packet to its session, wherever that is.
+    private mutating func route(_ packet: inout Packet) -> Disposition {
+        guard let header = IPv4Header(packet) else { return drop(.notIPv4) }
+        guard let entry = routes.lookUp(header.destination) else { return drop(.noSessionForAddress) }
+        guard entry.worker == worker else { return .handOver(worker: entry.worker) }
+        guard let session = sessions[entry.slot], let network = session.pointee.network,
+            network.address == header.destination
+        else { return drop(.noSessionForAddress) }
+        packet.count = header.totalLength
+        guard packet.count <= network.mtuBytes else { return .tooLarge(session: entry.slot) }
+        TCPSegmentSize.clamp(packet, header, mtuBytes: network.mtuBytes)
+        return encapsulate(&packet, session: entry.slot)
+    }
+
+    private mutating func drop(_ reason: PacketPathDrop) -> Disposition {
+        drops.count(reason)
+        return .done
+    }
+
+    /// Puts PPP, L2TP, UDP and ESP around an IP packet that fits its session.
+    mutating func encapsulate(_ packet: inout Packet, session slot: Int) -> Disposition {
+        guard let session = sessions[slot], let network = session.pointee.network else {
+            return drop(.noSessionForAddress)
+        }
+        let innerCount = packet.count
+        if network.compressesProtocol {
+            packet.prepend(1)
+            packet.store(UInt8(truncatingIfNeeded: PPPProtocol.ipv4), at: 0)
+        } else {
+            packet.prepend(2)
+            packet.store(PPPProtocol.ipv4, at: 0)
+        }
+        if !network.omitsAddressAndControl {
+            packet.prepend(2)
+            packet.store(UInt16(0xff03), at: 0)
+        }
+        let disposition = sendFrame(&packet, session: session)
+        if case .done = disposition { return .done }
+        session.pointee.countOut(innerCount)
+        return disposition
+    }
+
+    /// Puts L2TP, UDP and ESP around a PPP frame.
+    mutating func sendFrame(
+        _ packet: inout Packet, session: UnsafeMutablePointer<SessionEntry>
+    ) -> Disposition {
+        guard let peer = peers[session.pointee.peer] else { return drop(.messageForGone) }
+        guard
+            L2TPDataHeader.prepend(
+                to: &packet, headroom: L2TPDataHeader.byteCountMaximum, tunnelID: session.pointee.remoteTunnel,
+                sessionID: session.pointee.remoteSession,
+                ns: session.pointee.isSequenced ? session.pointee.sequence.next() : nil)
+        else { return drop(.badL2TPHeader) }
+        return sendL2TP(&packet, to: peer, remotePort: session.pointee.remotePort)
+    }
+
+    /// Puts UDP and ESP around an L2TP message.
+    mutating func sendL2TP(
+        _ packet: inout Packet, to peer: UnsafeMutablePointer<PeerEntry>, remotePort: UInt16
+    ) -> Disposition {
+        guard let association = peer.pointee.outbound else { return drop(.noOutboundAssociation) }
+        packet.prepend(Self.udpHeaderLength)
+        packet.store(Self.l2tpPort, at: 0)
+        packet.store(remotePort, at: 2)
+        packet.store(UInt16(truncatingIfNeeded: packet.count), at: 4)
+        // No UDP checksum: ESP vouches for the bytes, and a NAT in between would spoil it (RFC 3948 section 3.1.2).
+        packet.store(UInt16(0), at: 6)
+        guard association.pointee.seal(&packet, nextHeader: IPProtocol.udp, random: &random) == nil else {
+            return drop(.notEncrypted)
+        }
+        packet.path = peer.pointee.path
+        return peer.pointee.isEncapsulated ? .sendInUDP : .sendRaw
+    }
+}

@@ -1,0 +1,322 @@
+import ESP
+import IO
+import Wire
+
+/// What a worker reads and writes: its sockets, its queue of the TUN interface, and the rings between it and the others.
+struct WorkerPorts {
+    /// UDP 4500, shared by all workers and steered by SPI.
+    let encapsulated: UDPSocket
+    /// UDP 500; worker 0 has it.
+    let ike: UDPSocket?
+    /// IP protocol 50.
+    let raw: RawSocket
+    /// The inside.
+    let tun: TUNQueue
+    /// Packets that the other workers hand to this one, by the other's number.
+    let fromOthers: [BoundedRing?]
+    /// Packets that this one hands to the others.
+    let toOthers: [BoundedRing?]
+    /// Wakes the others after something was handed over.
+    let wakers: [Waker]
+}
+
+/// The control loop's end of a worker.
+final class WorkerHandle: Sendable {
+    let commands: Mailbox<WorkerCommand>
+    let statistics = WorkerStatistics()
+    let waker: Waker
+    /// Commands come from the control loop alone, which never has so many at once.
+    static let commandsMaximum = 1 << 20
+
+    init(waker: Waker) {
+        self.waker = waker
+        commands = Mailbox(capacity: Self.commandsMaximum) { waker.wake() }
+    }
+
+    func send(_ command: WorkerCommand) { commands.put([command]) }
+}
+
+/// A thread that moves packets: it waits, takes a batch from what is ready, takes it through the packet path, and sends
+/// what comes out. One batch per source and round, so that no source starves another.
+final class Worker {
+    /// How many packets a batch has: enough to share a system call and, later, to fill a multi-buffer cipher.
+    static let batchCapacity = 64
+    /// What fits a slot: the largest packet that the outer MTU lets through, fragments put together, with room to spare.
+    static let packetSizeMaximum = 2048 * 2
+    /// How many packets may wait between two workers.
+    static let ringCapacity = 512
+
+    private enum Token {
+        static let waker = 0
+        static let encapsulated = 1
+        static let ike = 2
+        static let raw = 3
+        static let tun = 4
+    }
+
+    private let index: Int
+    private let ports: WorkerPorts
+    private let handle: WorkerHandle
+    private let reports: Mailbox<WorkerReport>
+    private let endpoints: [IPv4Address]
+    private let localAddress: IPv4Address
+    private let poller: Poller
+    private var path: PacketPath
+    private var batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
+    private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
+    /// For a message to the sender of what does not fit.
+    private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPFragmentationNeeded.lengthMaximum)
+    private var isStopped = false
+
+    /// - Parameters:
+    ///   - endpoints: Our outer addresses; packets to another are dropped. Empty: all are ours.
+    ///   - localAddress: The gateway's inner address, from which it tells senders what does not fit.
+    init(
+        index: Int, ports: WorkerPorts, handle: WorkerHandle, reports: Mailbox<WorkerReport>, routes: RouteTable,
+        endpoints: [IPv4Address], localAddress: IPv4Address
+    ) throws(SystemError) {
+        self.index = index
+        self.ports = ports
+        self.handle = handle
+        self.reports = reports
+        self.endpoints = endpoints
+        self.localAddress = localAddress
+        path = PacketPath(worker: index, routes: routes, batchCapacity: Self.batchCapacity)
+        poller = try Poller()
+        try poller.add(handle.waker, token: Token.waker)
+        try poller.add(ports.encapsulated, token: Token.encapsulated)
+        if let ike = ports.ike { try poller.add(ike, token: Token.ike) }
+        try poller.add(ports.raw, token: Token.raw)
+        try poller.add(ports.tun, token: Token.tun)
+    }
+
+    /// Works until it is told to stop.
+    func run() {
+        while !isStopped {
+            let ready = poller.wait(until: nil)
+            let now = SystemClock.now
+            if ready.contains(Token.waker) {
+                handle.waker.clear()
+                carryOutCommands()
+                takeHandedOver()
+            }
+            if ready.contains(Token.ike) { receiveIKE() }
+            if ready.contains(Token.encapsulated) { receiveEncapsulated(now: now) }
+            if ready.contains(Token.raw) { receiveRaw(now: now) }
+            if ready.contains(Token.tun) { receiveInside() }
+            tellControlLoop()
+        }
+    }
+
+    // MARK: From the outer network
+
+    private func receiveIKE() {
+        guard let ike = ports.ike else { return }
+        batch.reset()
+        _ = ike.receive(into: &batch)
+        keepOurs()
+        for position in 0..<batch.count {
+            let packet = batch[position]
+            path.report(.ike(message: [UInt8](copying: packet.span), path: packet.path, port: IKEPort.plain))
+        }
+    }
+
+    private func receiveEncapsulated(now: Instant) {
+        batch.reset()
+        _ = ports.encapsulated.receive(into: &batch)
+        keepOurs()
+        path.separateIKE(&batch, port: IKEPort.encapsulated)
+        path.receive(&batch, now: now)
+        deliver()
+    }
+
+    private func receiveRaw(now: Instant) {
+        batch.reset()
+        _ = ports.raw.receive(into: &batch)
+        keepOurs()
+        path.receive(&batch, now: now)
+        deliver()
+    }
+
+    /// Keeps the packets that came to one of our endpoints.
+    private func keepOurs() {
+        guard !endpoints.isEmpty else { return }
+        keep { position in
+            guard case .v4(let address) = batch[position].path.local else { return false }
+            if endpoints.contains(address) { return true }
+            path.drops.count(.notOurEndpoint)
+            return false
+        }
+    }
+
+    /// Gives the inside what is to be delivered.
+    private func deliver() {
+        keep { position in if case .deliver = path.disposition(position) { true } else { false } }
+        _ = ports.tun.send(batch)
+    }
+
+    /// Moves the packets that `belongs` says to the front; slots trade places.
+    @inline(__always)
+    private func keep(where belongs: (Int) -> Bool) {
+        var kept = 0
+        for position in 0..<batch.count where belongs(position) {
+            if kept != position {
+                let packet = batch[position]
+                batch[position] = batch[kept]
+                batch[kept] = packet
+            }
+            kept += 1
+        }
+        batch.count = kept
+    }
+
+    // MARK: From inside
+
+    private func receiveInside() {
+        batch.reset()
+        _ = ports.tun.receive(into: &batch)
+        sendBatch()
+    }
+
+    private func takeHandedOver() {
+        for ring in ports.fromOthers {
+            guard let ring, !ring.isEmpty else { continue }
+            batch.reset()
+            while ring.pop(into: &batch) != nil {}
+            sendBatch()
+            // What did not fit the batch is taken in the next round, after the other sources had theirs.
+            if !ring.isEmpty { handle.waker.wake() }
+        }
+    }
+
+    private func sendBatch() {
+        path.send(&batch)
+        scratch.reset()
+        var handedOver: UInt64 = 0
+        for position in 0..<batch.count {
+            switch path.disposition(position) {
+            case .done, .deliver: break
+            case .sendInUDP: _ = ports.encapsulated.stage(batch[position])
+            case .sendRaw: _ = ports.raw.stage(batch[position])
+            case .handOver(let worker): handedOver |= handOver(batch[position], to: worker)
+            case .tooLarge(let session): sendTooLarge(batch[position], session: session)
+            }
+        }
+        flush()
+        for worker in ports.wakers.indices where handedOver >> UInt64(worker) & 1 == 1 { ports.wakers[worker].wake() }
+    }
+
+    private func flush() {
+        _ = ports.encapsulated.flush()
+        _ = ports.raw.flush()
+    }
+
+    /// Returns the bit of the worker to be woken.
+    private func handOver(_ packet: Packet, to worker: Int) -> UInt64 {
+        guard worker < ports.toOthers.count, let ring = ports.toOthers[worker], ring.push(packet) else {
+            path.drops.count(.handOverFull)
+            return 0
+        }
+        return 1 << UInt64(worker)
+    }
+
+    /// A packet that does not fit its session is cut, or its sender told, as the packet itself says (RFC 1191 section 4).
+    private func sendTooLarge(_ packet: Packet, session: Int) {
+        guard let mtuBytes = path.sessions[session]?.pointee.network?.mtuBytes, let header = IPv4Header(packet) else {
+            return
+        }
+        if header.doNotFragment {
+            path.drops.count(.tooLargeToSend)
+            answerTooLarge(packet, header, mtuBytes: mtuBytes)
+            return
+        }
+        guard var fragments = IPv4Fragmenter(packet, header, mtuBytes: mtuBytes) else {
+            return path.drops.count(.tooLargeToSend)
+        }
+        while true {
+            if scratch.count == scratch.capacity {
+                flush()
+                scratch.reset()
+            }
+            let slot = scratch.count
+            guard fragments.next(into: &scratch[slot]) else { return }
+            scratch.count += 1
+            send(path.encapsulate(&scratch[slot], session: session), scratch[slot])
+        }
+    }
+
+    private func answerTooLarge(_ packet: Packet, _ header: IPv4Header, mtuBytes: Int) {
+        guard ICMPFragmentationNeeded.mayAnswer(packet, header) else { return }
+        ICMPFragmentationNeeded.write(about: packet, header, mtuBytes: mtuBytes, from: localAddress, into: &answer[0])
+        answer.count = 1
+        _ = ports.tun.send(answer)
+    }
+
+    private func send(_ disposition: Disposition, _ packet: Packet) {
+        switch disposition {
+        case .sendInUDP: _ = ports.encapsulated.stage(packet)
+        case .sendRaw: _ = ports.raw.stage(packet)
+        case .done, .deliver, .handOver, .tooLarge: break
+        }
+    }
+
+    // MARK: With the control loop
+
+    private func carryOutCommands() {
+        scratch.reset()
+        for command in handle.commands.takeAll() {
+            switch command {
+            case .sendControl(let peer, let remotePort, let message):
+                guard let record = path.peers[peer] else {
+                    path.drops.count(.messageForGone)
+                    continue
+                }
+                sendMessage(message) { packet in path.sendL2TP(&packet, to: record, remotePort: remotePort) }
+            case .sendFrame(let session, let frame):
+                guard let record = path.sessions[session] else {
+                    path.drops.count(.messageForGone)
+                    continue
+                }
+                sendMessage(frame) { packet in path.sendFrame(&packet, session: record) }
+            case .stop:
+                isStopped = true
+            default:
+                // Order matters: what was to be sent before an SA is removed goes by that SA, and is sealed already.
+                if !path.carryOut(command) { path.drops.count(.notInstalled) }
+            }
+        }
+        flush()
+    }
+
+    private func sendMessage(_ message: [UInt8], _ wrap: (inout Packet) -> Disposition) {
+        guard message.count <= scratch.packetSizeMaximum else { return path.drops.count(.tooLargeToSend) }
+        if scratch.count == scratch.capacity {
+            flush()
+            scratch.reset()
+        }
+        let slot = scratch.count
+        scratch.count += 1
+        scratch[slot].start.copyMemory(from: message, byteCount: message.count)
+        scratch[slot].count = message.count
+        send(wrap(&scratch[slot]), scratch[slot])
+    }
+
+    private func tellControlLoop() {
+        if !path.reports.isEmpty {
+            let refused = reports.put(path.reports)
+            for _ in 0..<refused { path.drops.count(.controlQueueFull) }
+            path.reports.removeAll(keepingCapacity: true)
+        }
+        handle.statistics.publish(
+            esp: path.inboundTable.drops, path: path.drops, udp: ports.encapsulated.drops, raw: ports.raw.drops,
+            tun: ports.tun.drops)
+    }
+}
+
+/// IKE's UDP ports.
+enum IKEPort {
+    /// RFC 2408 section 2.5.1.
+    static let plain: UInt16 = 500
+    /// RFC 3947 section 4, RFC 3948: with the non-ESP marker.
+    static let encapsulated: UInt16 = 4500
+}

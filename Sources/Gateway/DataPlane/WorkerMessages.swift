@@ -1,0 +1,49 @@
+import ESP
+import Wire
+
+/// One direction of an SA as the control loop tells a worker of it.
+struct AssociationParameters: Sendable {
+    let index: SecurityParameterIndex
+    let suite: Suite
+    let keys: SuiteKeys
+    let limit: VolumeLimit
+}
+
+/// What the control loop tells a worker. Slots are given out by the control loop.
+enum WorkerCommand: Sendable {
+    case addPeer(slot: Int, identifier: UInt64, path: OuterPath, isEncapsulated: Bool)
+    case movePeer(slot: Int, path: OuterPath, isEncapsulated: Bool)
+    case removePeer(slot: Int)
+    case installInbound(AssociationParameters, peer: Int)
+    case installOutbound(AssociationParameters, peer: Int)
+    case removeInbound(SecurityParameterIndex)
+    case removeOutbound(SecurityParameterIndex, peer: Int)
+    case addSession(slot: Int, SessionParameters)
+    /// The client's L2TP port changed.
+    case moveSession(slot: Int, remotePort: UInt16)
+    /// IP packets may flow; with nil, no more.
+    case setNetwork(slot: Int, NetworkParameters?)
+    case removeSession(slot: Int)
+    /// An L2TP control message, to be sent to the client's UDP port.
+    case sendControl(peer: Int, remotePort: UInt16, message: [UInt8])
+    /// A PPP frame, to be sent as an L2TP data message.
+    case sendFrame(session: Int, frame: [UInt8])
+    case stop
+}
+
+/// What a worker tells the control loop. Peers and sessions go by their identifiers, since a slot may have a new owner by
+/// the time it is read.
+enum WorkerReport: Sendable {
+    /// An IKE message, without the non-ESP marker; `port` is ours.
+    case ike(message: [UInt8], path: OuterPath, port: UInt16)
+    /// An L2TP control message, without its UDP header.
+    case control(peer: UInt64, remotePort: UInt16, message: [UInt8])
+    /// A PPP frame that is not an IP packet.
+    case frame(session: UInt64, frame: [UInt8])
+    /// Authentic ESP came from another address or port than before.
+    case peerMoved(peer: UInt64, path: OuterPath)
+    /// Data came on a session; told again only after a while.
+    case activity(session: UInt64)
+    /// The first authentic packet came by an SA.
+    case firstUse(SecurityParameterIndex)
+}

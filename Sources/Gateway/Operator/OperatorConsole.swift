@@ -1,0 +1,84 @@
+import FoundationEssentials
+import Wire
+
+/// How a request gets to the gateway and its answer back.
+public protocol OperatorTransport {
+    /// Sends one line to the gateway whose socket is `path` and returns the line that it answers, both without line end.
+    func request(path: String, line: [UInt8]) throws -> [UInt8]
+}
+
+/// Why a command of an operator's came to nothing.
+public enum OperatorFailure: Error, Equatable, CustomStringConvertible {
+    /// Nobody answers at the socket.
+    case noAnswer(path: String, reason: String)
+    /// The gateway said no.
+    case refused(String)
+    /// What answered does not speak this protocol, or another version of it.
+    case notUnderstood(path: String)
+
+    /// What happened, and what to look at.
+    public var description: String {
+        switch self {
+        case .noAnswer(let path, let reason):
+            """
+            no gateway answers at \(path): \(reason)
+            Is it running (culvert serve), is this its socket (--socket PATH), and may you open it?
+            """
+        case .refused(let message): "the gateway refused: \(message)"
+        case .notUnderstood(let path):
+            "what answers at \(path) is not understood; is the gateway of another version than \(culvertVersion)?"
+        }
+    }
+}
+
+/// The operator's side of the socket.
+public struct OperatorConsole {
+    private let path: String
+    private let transport: any OperatorTransport
+
+    /// A console for the gateway whose socket is `path`.
+    public init(path: String, transport: any OperatorTransport) {
+        (self.path, self.transport) = (path, transport)
+    }
+
+    /// Who is connected.
+    public func sessions() throws(OperatorFailure) -> [SessionRecord] {
+        guard case .sessions(let sessions) = try ask(.sessions) else { throw .notUnderstood(path: path) }
+        return sessions
+    }
+
+    /// Which tunnels there are.
+    public func tunnels() throws(OperatorFailure) -> [TunnelRecord] {
+        guard case .tunnels(let tunnels) = try ask(.tunnels) else { throw .notUnderstood(path: path) }
+        return tunnels
+    }
+
+    /// What was counted.
+    public func statistics() throws(OperatorFailure) -> StatisticsRecord {
+        guard case .statistics(let statistics) = try ask(.statistics) else { throw .notUnderstood(path: path) }
+        return statistics
+    }
+
+    /// Hangs up.
+    public func drop(_ selector: DropSelector) throws(OperatorFailure) -> DropResult {
+        guard case .dropped(let result) = try ask(.drop(selector)) else { throw .notUnderstood(path: path) }
+        return result
+    }
+
+    private func ask(_ request: OperatorRequest) throws(OperatorFailure) -> OperatorResponse {
+        let answer: [UInt8]
+        do {
+            answer = try transport.request(path: path, line: try OperatorJSON.line(request))
+        } catch {
+            throw .noAnswer(path: path, reason: "\(error)")
+        }
+        let response: OperatorResponse
+        do {
+            response = try OperatorJSON.value(OperatorResponse.self, from: answer)
+        } catch {
+            throw .notUnderstood(path: path)
+        }
+        if case .error(let message) = response { throw .refused(message) }
+        return response
+    }
+}

@@ -1,0 +1,204 @@
+import FoundationEssentials
+import Wire
+
+/// Which sessions to hang up.
+public enum DropSelector: Equatable, Sendable {
+    /// The session with this id.
+    case id(UInt64)
+    /// Every session of this user.
+    case user(String)
+    /// Every session with this inner or outer address.
+    case address(IPAddress)
+    /// Every session.
+    case all
+
+    /// Every session with the inner or outer address that `text` writes; nil if it is no IPv4 address.
+    public init?(address text: String) {
+        guard let address = IPv4Address(text) else { return nil }
+        self = .address(.v4(address))
+    }
+
+    /// Whether `session` is meant.
+    public func matches(_ session: SessionRecord) -> Bool {
+        switch self {
+        case .id(let id): session.id == id
+        case .user(let user): session.user == user
+        case .address(let address):
+            session.innerAddress == address.description || session.outerAddress == address.description
+        case .all: true
+        }
+    }
+}
+
+/// What an operator asks of the gateway: one line of JSON, such as `{"command":"drop","user":"alice"}`.
+public enum OperatorRequest: Equatable, Sendable {
+    /// Who is connected.
+    case sessions
+    /// Which tunnels there are.
+    case tunnels
+    /// What was counted.
+    case statistics
+    /// Hang up.
+    case drop(DropSelector)
+}
+
+/// What the gateway answers: one line of JSON with one key, that says what it holds.
+public enum OperatorResponse: Equatable, Sendable {
+    /// Who is connected.
+    case sessions([SessionRecord])
+    /// Which tunnels there are.
+    case tunnels([TunnelRecord])
+    /// What was counted.
+    case statistics(StatisticsRecord)
+    /// Who was hung up.
+    case dropped(DropResult)
+    /// Why nothing was done.
+    case error(String)
+}
+
+// MARK: - As JSON
+
+/// A key by whatever name: what is not known must be seen to be refused.
+private struct AnyKey: CodingKey {
+    var stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+    init(_ name: String) { stringValue = name }
+}
+
+/// Why a request is refused, in words for the operator.
+struct OperatorRefusal: Error {
+    var message: String
+}
+
+extension OperatorRequest: Codable {
+    private enum Name {
+        static let command = AnyKey("command")
+        static let id = AnyKey("id")
+        static let user = AnyKey("user")
+        static let address = AnyKey("address")
+        static let all = AnyKey("all")
+    }
+
+    /// Reads a request. Unknown keys are refused: a misspelt selector must never hang up more than was meant.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: AnyKey.self)
+        let command = try container.decode(String.self, forKey: Name.command)
+        let keys = Set(container.allKeys.map(\.stringValue)).subtracting([Name.command.stringValue])
+        if command != "drop", let key = keys.min() {
+            throw OperatorRefusal(message: "\(ValueRules.quoted(command)) takes no \(ValueRules.quoted(key))")
+        }
+        switch command {
+        case "sessions": self = .sessions
+        case "tunnels": self = .tunnels
+        case "statistics": self = .statistics
+        case "drop": self = .drop(try Self.selector(container, keys))
+        default:
+            throw OperatorRefusal(
+                message: "\(ValueRules.quoted(command)) is no command; there are sessions, tunnels, statistics, drop")
+        }
+    }
+
+    private static func selector(
+        _ container: KeyedDecodingContainer<AnyKey>, _ keys: Set<String>
+    ) throws -> DropSelector {
+        guard keys.count == 1, let key = keys.first else {
+            throw OperatorRefusal(message: "drop takes exactly one of id, user, address, all")
+        }
+        switch key {
+        case "id": return .id(try container.decode(UInt64.self, forKey: Name.id))
+        case "user": return .user(try container.decode(String.self, forKey: Name.user))
+        case "address":
+            let text = try container.decode(String.self, forKey: Name.address)
+            guard let selector = DropSelector(address: text) else {
+                throw OperatorRefusal(message: "\(ValueRules.quoted(text)) is not an IPv4 address")
+            }
+            return selector
+        case "all":
+            guard try container.decode(Bool.self, forKey: Name.all) else {
+                throw OperatorRefusal(message: "all can only be true")
+            }
+            return .all
+        default:
+            throw OperatorRefusal(message: "drop takes no \(ValueRules.quoted(key)), but one of id, user, address, all")
+        }
+    }
+
+    /// Writes a request.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: AnyKey.self)
+        switch self {
+        case .sessions: try container.encode("sessions", forKey: Name.command)
+        case .tunnels: try container.encode("tunnels", forKey: Name.command)
+        case .statistics: try container.encode("statistics", forKey: Name.command)
+        case .drop(let selector):
+            try container.encode("drop", forKey: Name.command)
+            switch selector {
+            case .id(let id): try container.encode(id, forKey: Name.id)
+            case .user(let user): try container.encode(user, forKey: Name.user)
+            case .address(let address): try container.encode(address.description, forKey: Name.address)
+            case .all: try container.encode(true, forKey: Name.all)
+            }
+        }
+    }
+}
+
+extension OperatorResponse: Codable {
+    private enum CodingKeys: String, CodingKey { case sessions, tunnels, statistics, dropped, error }
+
+    /// Reads an answer.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        if let sessions = try container.decodeIfPresent([SessionRecord].self, forKey: .sessions) {
+            self = .sessions(sessions)
+        } else if let tunnels = try container.decodeIfPresent([TunnelRecord].self, forKey: .tunnels) {
+            self = .tunnels(tunnels)
+        } else if let statistics = try container.decodeIfPresent(StatisticsRecord.self, forKey: .statistics) {
+            self = .statistics(statistics)
+        } else if let dropped = try container.decodeIfPresent(DropResult.self, forKey: .dropped) {
+            self = .dropped(dropped)
+        } else {
+            self = .error(try container.decode(String.self, forKey: .error))
+        }
+    }
+
+    /// Writes an answer.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        switch self {
+        case .sessions(let sessions): try container.encode(sessions, forKey: .sessions)
+        case .tunnels(let tunnels): try container.encode(tunnels, forKey: .tunnels)
+        case .statistics(let statistics): try container.encode(statistics, forKey: .statistics)
+        case .dropped(let dropped): try container.encode(dropped, forKey: .dropped)
+        case .error(let message): try container.encode(message, forKey: .error)
+        }
+    }
+}
+
+/// JSON as the operator's socket and `--json` have it: dates by RFC 3339 in UTC, keys in order.
+public enum OperatorJSON {
+    /// `value` on one line.
+    public static func line(_ value: some Encodable) throws -> [UInt8] { [UInt8](try encoder().encode(value)) }
+
+    /// `value` for people and scripts to read.
+    public static func text(_ value: some Encodable) throws -> String {
+        let encoder = encoder()
+        encoder.outputFormatting.insert(.prettyPrinted)
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
+    /// The value that `bytes` hold.
+    public static func value<Value: Decodable>(_ type: Value.Type, from bytes: [UInt8]) throws -> Value {
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+        return try decoder.decode(type, from: Data(bytes))
+    }
+
+    private static func encoder() -> JSONEncoder {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.dateEncodingStrategy = .iso8601
+        return encoder
+    }
+}

@@ -1,0 +1,56 @@
+import FoundationEssentials
+
+/// What operators may ask of the control loop, which answers from its own thread and needs no lock.
+public protocol OperatorState: ~Copyable {
+    /// Who is connected.
+    func sessions() -> [SessionRecord]
+    /// Which tunnels there are.
+    func tunnels() -> [TunnelRecord]
+    /// What was counted.
+    func statistics() -> StatisticsRecord
+    /// Hangs up cleanly (CDN, StopCCN, Deletes) whomever `selector` means, and says whom.
+    mutating func drop(_ selector: DropSelector) -> DropResult
+}
+
+/// The gateway's side of the operator's socket: one line in, one line out.
+public enum OperatorService {
+    /// The longest request that is read; the socket's reader closes on what is longer.
+    public static let requestBytesMaximum = 4096
+
+    /// The answer to the request `line`, whatever that is: both without the line end.
+    public static func respond(
+        to line: [UInt8], state: inout some OperatorState & ~Copyable
+    ) -> [UInt8] {
+        let response: OperatorResponse
+        do throws(OperatorRefusal) {
+            switch try request(line) {
+            case .sessions: response = .sessions(state.sessions())
+            case .tunnels: response = .tunnels(state.tunnels())
+            case .statistics: response = .statistics(state.statistics())
+            case .drop(let selector): response = .dropped(state.drop(selector))
+            }
+        } catch {
+            response = .error(error.message)
+        }
+        // Records hold text, whole numbers and dates, which always are JSON; should one not be, the asker learns it.
+        return (try? OperatorJSON.line(response)) ?? [UInt8](#"{"error":"the answer cannot be written as JSON"}"#.utf8)
+    }
+
+    private static func request(_ line: [UInt8]) throws(OperatorRefusal) -> OperatorRequest {
+        guard line.count <= requestBytesMaximum else {
+            throw OperatorRefusal(message: "the request is longer than \(requestBytesMaximum) bytes")
+        }
+        do {
+            return try OperatorJSON.value(OperatorRequest.self, from: line)
+        } catch let refusal as OperatorRefusal {
+            throw refusal
+        } catch DecodingError.keyNotFound(let key, _) {
+            throw OperatorRefusal(message: "\(key.stringValue) is missing")
+        } catch DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context) {
+            let key = context.codingPath.last?.stringValue
+            throw OperatorRefusal(message: key.map { "\($0) is of the wrong type" } ?? "the request is not an object")
+        } catch {
+            throw OperatorRefusal(message: "the request is not a line of JSON")
+        }
+    }
+}

@@ -1,0 +1,129 @@
+import IKE
+import IO
+import Logging
+import Wire
+
+/// The control plane on its thread: takes what workers report and what operators ask, and carries out what comes of it.
+actor ControlActor {
+    /// How many reports may wait; a flood beyond that is dropped and counted by the workers.
+    static let reportsMaximum = 16_384
+    private static let nonESPMarker: [UInt8] = [0, 0, 0, 0]
+
+    nonisolated let loop: ControlLoop
+    nonisolated var unownedExecutor: UnownedSerialExecutor { loop.unownedExecutor }
+    /// Where workers put their reports.
+    nonisolated let reports: Mailbox<WorkerReport>
+
+    private var plane: ControlPlane
+    private let handles: [WorkerHandle]
+    private let ikeSender: DatagramSender
+    private let encapsulatedSender: DatagramSender
+    private let log: Logger
+    private let ended: ShutDownGate
+    private var timer: LoopTimer?
+    private var shutDownDeadline: Instant?
+
+    init(
+        configuration: GatewayConfiguration, routes: RouteTable, handles: [WorkerHandle], loop: ControlLoop,
+        ikeSender: DatagramSender, encapsulatedSender: DatagramSender, log: Logger, ended: ShutDownGate
+    ) throws {
+        self.loop = loop
+        self.handles = handles
+        self.ikeSender = ikeSender
+        self.encapsulatedSender = encapsulatedSender
+        self.log = log
+        self.ended = ended
+        let now = SystemClock.now
+        plane = try ControlPlane(
+            configuration: configuration, routes: routes, workers: handles.map(\.statistics), log: log, now: now,
+            wallClockOffset: Double(SystemClock.wallSeconds) - Double(now.nanoseconds) / 1e9)
+        let relay = Relay()
+        reports = Mailbox(capacity: Self.reportsMaximum) { [loop] in
+            loop.execute { relay.actor?.assumeIsolated { $0.takeReports() } }
+        }
+        relay.actor = self
+    }
+
+    /// Breaks the knot between the mailbox, which calls the actor, and the actor, which owns the mailbox.
+    private final class Relay: @unchecked Sendable {
+        // Set once, before the mailbox is known to anyone.
+        weak var actor: ControlActor?
+    }
+
+    private func takeReports() {
+        let now = SystemClock.now
+        for report in reports.takeAll() { plane.receive(report, now: now) }
+        carryOut()
+    }
+
+    /// The answer to an operator's request.
+    func answer(_ line: [UInt8]) -> [UInt8] {
+        let answer = OperatorService.respond(to: line, state: &plane)
+        plane.carryOutDrops(now: SystemClock.now)
+        carryOut()
+        return answer
+    }
+
+    /// Hangs every client up, and opens the gate when that is done or its time is over.
+    func shutDown(because reason: String) {
+        guard shutDownDeadline == nil else { return }
+        log.notice("ending", metadata: ["because": "\(reason)"])
+        let now = SystemClock.now
+        shutDownDeadline = now + GatewayServer.shutDownDuration
+        plane.shutDown(now: now)
+        carryOut()
+    }
+
+    private func timeIsUp() {
+        plane.handleTimeout(now: SystemClock.now)
+        carryOut()
+    }
+
+    private func complete(_ result: IKEWorkResult) {
+        plane.complete(result, now: SystemClock.now)
+        carryOut()
+    }
+
+    private func carryOut() {
+        var commands: [[WorkerCommand]] = Array(repeating: [], count: handles.count)
+        while let output = plane.pollOutput() {
+            switch output {
+            case .command(let worker, let command): commands[worker].append(command)
+            case .sendIKE(let message, let local, let remote): send(message, from: local, to: remote)
+            case .compute(let work):
+                loop.runBlocking {
+                    work.perform()
+                } then: { [weak self] result in
+                    self?.assumeIsolated { $0.complete(result) }
+                }
+            }
+        }
+        for worker in handles.indices { handles[worker].commands.put(commands[worker]) }
+        var deadline = plane.nextDeadline
+        if let shutDownDeadline {
+            if plane.isIdle || shutDownDeadline <= SystemClock.now { return ended.open() }
+            deadline = earliest(deadline, shutDownDeadline)
+        }
+        let timer =
+            self.timer
+            ?? loop.makeTimer { [weak self] in
+                self?.assumeIsolated { $0.timeIsUp() }
+            }
+        self.timer = timer
+        timer.set(deadline)
+    }
+
+    private func send(_ message: [UInt8], from local: Endpoint, to remote: Endpoint) {
+        let path = OuterPath(remote: remote, local: local.address)
+        do {
+            if local.port == IKEPort.encapsulated {
+                // RFC 3948 section 2.2: on this port, four zero bytes tell IKE from ESP.
+                try encapsulatedSender.send((Self.nonESPMarker + message).span.bytes, along: path)
+            } else {
+                try ikeSender.send(message.span.bytes, along: path)
+            }
+        } catch {
+            log.debug("an IKE message was not sent", metadata: ["to": "\(remote)", "error": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,215 @@
+import ESP
+import FoundationEssentials
+import IO
+import Logging
+import Synchronization
+import Wire
+
+/// Why the gateway could not start.
+public struct StartFailure: Error, CustomStringConvertible {
+    /// What did not work, and what to do about it.
+    public let description: String
+}
+
+/// The running gateway: the TUN interface, the sockets, the workers, and the control loop with its operator's socket.
+///
+/// Made on the main thread, which then waits in ``run()`` until a signal ends it. Everything that is set up outside of the
+/// process (interface, addresses, routes, masquerading, socket file) is taken down again.
+final class GatewayServer {
+    /// How long clients are given to notice that the gateway ends.
+    static let shutDownDuration = Duration.milliseconds(2000)
+
+    private let log: Logger
+    private let configuration: GatewayConfiguration
+    private let tunnels: TUNDevice
+    private let masquerade: Masquerade?
+    private let loop = ControlLoop()
+    private let plane: ControlActor
+    private let handles: [WorkerHandle]
+    private let threads: [WorkerThread]
+    private let operatorSocket: OperatorSocket
+    private let signals: SignalWatcher
+    private let ended: ShutDownGate
+
+    init(configuration: GatewayConfiguration, socketPath: String, log: Logger) throws {
+        self.configuration = configuration
+        self.log = log
+        Self.harden(log)
+        let workerCount = min(
+            configuration.workers == 0 ? ProcessInfo.processInfo.activeProcessorCount : configuration.workers,
+            SecurityParameterIndex.workerCountMaximum)
+        tunnels = try TUNDevice(name: configuration.interface, queues: workerCount)
+        try Self.setUp(tunnels, configuration)
+        masquerade =
+            configuration.masquerades
+            ? try Masquerade(sources: [configuration.l2tp.network], exceptInterface: tunnels.name) : nil
+
+        let ports = try Self.openPorts(workerCount: workerCount, tunnels: tunnels)
+        let handles = ports.map { WorkerHandle(waker: $0.waker) }
+        self.handles = handles
+        let routes = RouteTable(configuration.l2tp.network)
+        let ended = ShutDownGate()
+        self.ended = ended
+        plane = try ControlActor(
+            configuration: configuration, routes: routes, handles: handles, loop: loop,
+            ikeSender: ports[0].ikeSender, encapsulatedSender: ports[0].encapsulatedSender, log: log, ended: ended)
+        threads = try Self.startWorkers(
+            ports, handles: handles, reports: plane.reports, routes: routes, configuration: configuration)
+        let plane = plane
+        operatorSocket = try OperatorSocket(path: socketPath, on: loop) { line, respond in
+            plane.assumeIsolated { respond($0.answer(line)) }
+        }
+        signals = try SignalWatcher([.terminate, .interrupt], on: loop) { signal in
+            plane.assumeIsolated { $0.shutDown(because: "\(signal)") }
+        }
+    }
+
+    /// Serves until a signal ends it, then takes everything down.
+    func run() throws {
+        log.notice(
+            "serving",
+            metadata: [
+                "interface": "\(tunnels.name)", "network": "\(configuration.l2tp.network)",
+                "pool": "\(configuration.l2tp.pool.lowerBound)-\(configuration.l2tp.pool.upperBound)",
+                "workers": "\(handles.count)", "profile": "\(configuration.profile.rawValue)",
+                "users": "\(configuration.users.count)", "masquerade": "\(configuration.masquerades)",
+            ])
+        ended.wait()
+        handles.forEach { $0.send(.stop) }
+        threads.forEach { $0.join() }
+        signals.stop()
+        operatorSocket.close()
+        try masquerade?.end()
+        loop.shutDown()
+        log.notice("ended")
+    }
+
+    // MARK: Setting up
+
+    private static func harden(_ log: Logger) {
+        do {
+            try HostSystem.forbidDumps()
+        } catch {
+            log.warning("core dumps may hold keys", metadata: ["error": "\(error)"])
+        }
+        let missing = Capabilities.gateway.subtracting(HostSystem.capabilities)
+        if !missing.isEmpty {
+            log.warning("capabilities are missing", metadata: ["missing": "\(missing)"])
+        }
+        if HostSystem.ipForwardingIsOn == false {
+            log.warning(
+                """
+                IPv4 forwarding is off: clients will reach this machine and nothing behind it; \
+                set the sysctl net.ipv4.ip_forward=1 (in a container: --sysctl net.ipv4.ip_forward=1)
+                """)
+        }
+    }
+
+    private static func setUp(_ tunnels: TUNDevice, _ configuration: GatewayConfiguration) throws {
+        let netlink = try Netlink()
+        let interface = try netlink.interface(named: tunnels.name)
+        try netlink.bringUp(interface: interface.index, mtuBytes: configuration.ppp.mtuBytes)
+        // The address brings the route to the clients' network with it.
+        try netlink.add(
+            InterfaceAddress(
+                interfaceIndex: interface.index, address: configuration.l2tp.local,
+                prefixLength: configuration.l2tp.network.prefixLength))
+    }
+
+    /// What one worker is given, and what others need of it.
+    private struct Opened: @unchecked Sendable {
+        // Handed over whole to the worker's thread; the senders and the waker may be used by any thread.
+        let ports: WorkerPorts
+        let waker: Waker
+        let ikeSender: DatagramSender
+        let encapsulatedSender: DatagramSender
+    }
+
+    private static func openPorts(workerCount: Int, tunnels: TUNDevice) throws -> [Opened] {
+        let steering = WorkerSteering(
+            workers: workerCount, shift: SecurityParameterIndex.workerShift,
+            mask: UInt32(SecurityParameterIndex.workerCountMaximum - 1))
+        let ike = try UDPSocket(port: IKEPort.plain, batchCapacity: Worker.batchCapacity)
+        let encapsulated = try (0..<workerCount).map { _ in
+            try UDPSocket(port: IKEPort.encapsulated, sharingPort: true, batchCapacity: Worker.batchCapacity)
+        }
+        try encapsulated[0].steer(by: steering)
+        let wakers = try (0..<workerCount).map { _ in try Waker() }
+        // rings[from][to]
+        let rings = (0..<workerCount).map { from in
+            (0..<workerCount).map { to -> BoundedRing? in
+                from == to
+                    ? nil
+                    : BoundedRing(
+                        minimumCapacity: Worker.ringCapacity, packetSizeMaximum: Worker.packetSizeMaximum)
+            }
+        }
+        return try (0..<workerCount).map { index in
+            let raw = try RawSocket(protocol: IPProtocol.esp, batchCapacity: Worker.batchCapacity)
+            try raw.accept(only: index, by: steering)
+            return Opened(
+                ports: WorkerPorts(
+                    encapsulated: encapsulated[index], ike: index == 0 ? ike : nil, raw: raw,
+                    tun: tunnels.queue(index), fromOthers: rings.map { $0[index] }, toOthers: rings[index],
+                    wakers: wakers),
+                waker: wakers[index], ikeSender: ike.sender, encapsulatedSender: encapsulated[0].sender)
+        }
+    }
+
+    private static func startWorkers(
+        _ opened: [Opened], handles: [WorkerHandle], reports: Mailbox<WorkerReport>, routes: RouteTable,
+        configuration: GatewayConfiguration
+    ) throws -> [WorkerThread] {
+        try opened.indices.map { index in
+            let (opened, handle) = (opened[index], handles[index])
+            return try WorkerThread(name: "worker-\(index)") {
+                do {
+                    let worker = try Worker(
+                        index: index, ports: opened.ports, handle: handle, reports: reports, routes: routes,
+                        endpoints: configuration.endpoints, localAddress: configuration.l2tp.local)
+                    worker.run()
+                } catch {
+                    StandardError.write("worker \(index) cannot start: \(error)\n")
+                }
+            }
+        }
+    }
+}
+
+/// What the main thread waits at until the gateway has ended.
+final class ShutDownGate: Sendable {
+    private let opened = Mutex(false)
+    private let event: Waker?
+
+    init() { event = try? Waker() }
+
+    func open() {
+        opened.withLock { $0 = true }
+        event?.wake()
+    }
+
+    func wait() {
+        guard let event, let poller = try? Poller() else { return }
+        try? poller.add(event, token: 0)
+        while !opened.withLock({ $0 }) { _ = poller.wait(until: nil) }
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+public func serve(configuration: GatewayConfiguration, stateDirectory: String, socketPath: String) throws {
+    LoggingSystem.bootstrap { _ in LineLogHandler(level: configuration.logLevel) }
+    let log = Logger(label: "culvert")
+    do {
+        try GatewayServer(configuration: configuration, socketPath: socketPath, log: log).run()
+    } catch {
+        log.critical("the gateway cannot run", metadata: ["error": "\(error)"])
+        throw StartFailure(description: "\(error)")
+    }
+}
+
+/// The way to the operator's socket.
+public func operatorTransport() -> any OperatorTransport { SocketTransport() }
+
+private struct SocketTransport: OperatorTransport {
+    func request(path: String, line: [UInt8]) throws -> [UInt8] { try OperatorClient.request(path: path, line: line) }
+}

@@ -1,0 +1,121 @@
+import CLinux
+import Glibc
+import Wire
+
+/// The kernel's view of a batch of packets in one direction: headers, vectors, names and control messages, made once.
+struct DatagramBatch: ~Copyable {
+    /// The most packets that one system call moves.
+    let capacity: Int
+    private let batch: OpaquePointer
+    private let datagrams: UnsafeMutablePointer<culvert_datagram>
+
+    init(capacity: Int) throws(SystemError) {
+        precondition((1...1024).contains(capacity))  // UIO_MAXIOV is the kernel's own limit.
+        guard let batch = culvert_datagram_batch_create(UInt32(capacity)) else {
+            throw SystemError(operation: "allocate a packet batch", number: ENOMEM)
+        }
+        self.capacity = capacity
+        self.batch = batch
+        datagrams = culvert_datagram_batch_datagrams(batch)
+    }
+
+    deinit { culvert_datagram_batch_free(batch) }
+
+    /// Receives into the free slots of `packets`, at most `capacity` of them. Every slot lends `lead` bytes of its
+    /// headroom, for a header that the caller takes off. Returns how many packets `packets` holds more.
+    func receive(
+        from descriptor: Int32, into packets: inout PacketBatch, lead: Int, drops: inout PacketDropCounters
+    ) -> Int {
+        let first = packets.count
+        let room = min(packets.capacity - first, capacity)
+        guard room > 0 else { return 0 }
+        for index in 0..<room {
+            datagrams[index].start = packets[first + index].start - lead
+            datagrams[index].count = packets.packetSizeMaximum + lead
+        }
+        let received = Int(culvert_datagram_batch_receive(batch, descriptor, UInt32(room)))
+        guard received > 0 else { return 0 }
+        var kept = first
+        for index in 0..<received {
+            guard !datagrams[index].truncated else {
+                drops.count(.truncated)
+                continue
+            }
+            // Behind a dropped packet, the views change places: every slot stays in the batch exactly once.
+            if kept != first + index { packets[first + index].start = packets[kept].start }
+            packets[kept] = Packet(
+                start: datagrams[index].start, count: datagrams[index].count, path: datagrams[index].path)
+            kept += 1
+        }
+        packets.count = kept
+        return kept - first
+    }
+
+    /// Makes `packet` the one at `index`, below `capacity`, of those to be sent.
+    func stage(_ packet: Packet, at index: Int) {
+        precondition(index >= 0 && index < capacity)
+        datagrams[index] = culvert_datagram(start: packet.start, count: packet.count, path: packet.path)
+    }
+
+    /// Sends the first `count` packets. One that the system refuses does not hold up those behind it; when a queue is
+    /// full, the rest is given up. Returns how many went; all others are counted in `drops`.
+    func send(count: Int, to descriptor: Int32, drops: inout PacketDropCounters) -> Int {
+        var (next, sent) = (0, 0)
+        while next < count {
+            let returned = culvert_datagram_batch_send(batch, descriptor, UInt32(next), UInt32(count - next))
+            if returned > 0 {
+                next += Int(returned)
+                sent += Int(returned)
+                continue
+            }
+            let reason = PacketDrop(sendError: -returned)
+            guard reason != .queueFull else {
+                drops.count(.queueFull, count - next)
+                break
+            }
+            drops.count(reason)
+            next += 1
+        }
+        return sent
+    }
+}
+
+extension PacketDrop {
+    /// The name of the error `number` of a sending call.
+    init(sendError number: Int32) {
+        switch number {
+        case EAGAIN, ENOBUFS, ENOMEM: self = .queueFull
+        case EMSGSIZE: self = .tooLarge
+        case ENETUNREACH, EHOSTUNREACH, ENETDOWN, EHOSTDOWN, EADDRNOTAVAIL: self = .unreachable
+        case EPERM, EACCES: self = .forbidden
+        default: self = .notSent
+        }
+    }
+}
+
+extension culvert_datagram {
+    init(start: UnsafeMutableRawPointer?, count: Int, path: OuterPath) {
+        self.init()
+        (self.start, self.count, remote_port) = (start, count, path.remote.port)
+        switch path.remote.address {
+        case .v4(let address): (version, remote_low) = (4, UInt64(address.value))
+        case .v6(let address): (version, remote_high, remote_low) = (6, address.high, address.low)
+        }
+        // A local address of the other version says nothing: the kernel chooses.
+        switch path.local {
+        case .v4(let address) where version == 4: local_low = UInt64(address.value)
+        case .v6(let address) where version == 6: (local_high, local_low) = (address.high, address.low)
+        default: break
+        }
+    }
+
+    /// Where the packet came from, and which address of ours it came to.
+    var path: OuterPath {
+        guard version == 6 else {
+            let remote = Endpoint(IPv4Address(UInt32(truncatingIfNeeded: remote_low)), remote_port)
+            return OuterPath(remote: remote, local: .v4(IPv4Address(UInt32(truncatingIfNeeded: local_low))))
+        }
+        let remote = Endpoint(address: .v6(IPv6Address(high: remote_high, low: remote_low)), port: remote_port)
+        return OuterPath(remote: remote, local: .v6(IPv6Address(high: local_high, low: local_low)))
+    }
+}

@@ -1,0 +1,100 @@
+import CLinux
+import Glibc
+import Wire
+
+/// What UDP sockets and raw sockets share: batches of packets out and in. Owned by one worker; other threads send through
+/// its ``sender``.
+public class DatagramSocket: Pollable {
+    /// How many bytes the kernel may keep for us in each direction, where it lets us choose.
+    public static let bufferBytesWanted = 8 << 20
+    /// IPv4 headers have 5 to 15 words (RFC 791, section 3.1).
+    private static let headerBytes = 20...60
+
+    /// How many bytes the kernel keeps for us before it drops what comes in.
+    public let receiveBufferBytes: Int
+    /// Packets dropped between the kernel and us.
+    public private(set) final var drops = PacketDropCounters()
+
+    private let socket: FileDescriptor
+    private let bringsHeader: Bool
+    private let incoming: DatagramBatch
+    private let outgoing: DatagramBatch
+    private var staged = 0
+
+    /// - Parameter bringsHeader: Whether packets come in with their IPv4 header.
+    init(socket: FileDescriptor, version: UInt8, bringsHeader: Bool, batchCapacity: Int) throws(SystemError) {
+        let descriptor = socket.descriptor
+        incoming = try DatagramBatch(capacity: batchCapacity)
+        outgoing = try DatagramBatch(capacity: batchCapacity)
+        try checked(culvert_set_packet_information(descriptor, version), "ask for packet information")
+        try checked(culvert_set_fragmentation_allowed(descriptor, version), "allow fragmentation")
+        let granted = culvert_set_buffers(descriptor, Int32(Self.bufferBytesWanted))
+        receiveBufferBytes = Int(try checked(granted, "size the socket's buffers"))
+        self.socket = socket
+        self.bringsHeader = bringsHeader
+    }
+
+    /// The descriptor, for a ``Poller``.
+    public final var descriptor: Int32 { socket.descriptor }
+
+    /// A sender of single packets for other threads.
+    public final var sender: DatagramSender { DatagramSender(socket: socket) }
+
+    /// Receives into the free slots of `batch`, which are as ``PacketBatch/reset()`` leaves them, with one system call and
+    /// without waiting. Returns how many packets came.
+    public final func receive(into batch: inout PacketBatch) -> Int {
+        guard bringsHeader else { return incoming.receive(from: descriptor, into: &batch, lead: 0, drops: &drops) }
+        let first = batch.count
+        // The headroom lends the room for the largest header, so that payloads may be as large as slots are.
+        let lead = Self.headerBytes.upperBound
+        let received = incoming.receive(from: descriptor, into: &batch, lead: lead, drops: &drops)
+        var kept = first
+        for index in first..<first + received {
+            var packet = batch[index]
+            let header = packet.count > 0 ? Int(packet.byte(at: 0) & 0x0f) * 4 : 0
+            guard Self.headerBytes.contains(header), header <= packet.count else {
+                batch[index].start += lead
+                drops.count(.malformedHeader)
+                continue
+            }
+            packet.removeFirst(header)
+            packet.path.remote.port = 0
+            if kept != index { batch[index].start = batch[kept].start }
+            batch[kept] = packet
+            kept += 1
+        }
+        batch.count = kept
+        return kept - first
+    }
+
+    /// Sends `packets`, each to its `path.remote` from its `path.local` (0.0.0.0: from the address that the system
+    /// chooses), without waiting. Returns how many went; the others are in ``drops``.
+    public final func send(_ packets: Span<Packet>) -> Int {
+        var sent = 0
+        for index in packets.indices { sent += stage(packets[index]) }
+        return sent + flush()
+    }
+
+    /// Sends all packets of `batch` in the same way.
+    public final func send(_ batch: borrowing PacketBatch) -> Int {
+        var sent = 0
+        for index in 0..<batch.count { sent += stage(batch[index]) }
+        return sent + flush()
+    }
+
+    /// Puts `packet` with those that the next ``flush()`` sends; its bytes must stay where they are until then. Flushes
+    /// first when a batch is full, and returns how many packets went by that.
+    public final func stage(_ packet: Packet) -> Int {
+        let sent = staged == outgoing.capacity ? flush() : 0
+        outgoing.stage(packet, at: staged)
+        staged += 1
+        return sent
+    }
+
+    /// Sends what was staged. Returns how many packets went; the others are in ``drops``.
+    public final func flush() -> Int {
+        let count = staged
+        staged = 0
+        return outgoing.send(count: count, to: descriptor, drops: &drops)
+    }
+}

@@ -1,0 +1,66 @@
+import CLinux
+import Glibc
+
+/// What the gateway needs to know of the system it runs on, and what it asks of it at its start.
+public enum HostSystem {
+    /// Whether the system forwards IPv4 packets from one interface to another; nil if it does not say.
+    public static var ipForwardingIsOn: Bool? {
+        let descriptor = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var byte: UInt8 = 0
+        guard read(descriptor, &byte, 1) == 1 else { return nil }
+        return byte != UInt8(ascii: "0")
+    }
+
+    /// Keeps keys out of core dumps, and other processes of this user out of our memory.
+    public static func forbidDumps() throws(SystemError) { try checked(culvert_forbid_dumps(), "forbid core dumps") }
+
+    /// The capabilities in effect for this process.
+    public static var capabilities: Capabilities {
+        var bits: UInt64 = 0
+        return culvert_effective_capabilities(&bits) < 0 ? [] : Capabilities(rawValue: bits)
+    }
+}
+
+/// Rights of a process (capabilities(7)); the raw value is the kernel's set.
+public struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConvertible {
+    /// The kernel's set.
+    public let rawValue: UInt64
+
+    /// The set that the kernel writes as `rawValue`.
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// Ports below 1024 (CAP_NET_BIND_SERVICE).
+    public static let bindService = Capabilities(rawValue: 1 << 10)
+    /// Interfaces, addresses, routes and masquerading (CAP_NET_ADMIN).
+    public static let netAdmin = Capabilities(rawValue: 1 << 12)
+    /// IP protocols other than UDP and TCP (CAP_NET_RAW).
+    public static let netRaw = Capabilities(rawValue: 1 << 13)
+    /// All that the gateway ever needs.
+    public static let gateway: Capabilities = [.bindService, .netAdmin, .netRaw]
+
+    /// The names of those that the gateway needs.
+    public var description: String {
+        let names: [(Capabilities, String)] = [
+            (.netAdmin, "CAP_NET_ADMIN"), (.netRaw, "CAP_NET_RAW"), (.bindService, "CAP_NET_BIND_SERVICE"),
+        ]
+        return names.filter { contains($0.0) }.map(\.1).joined(separator: ", ")
+    }
+}
+
+/// The process's standard error.
+public enum StandardError {
+    /// Writes `text` as it is, in one piece where the system takes it so.
+    public static func write(_ text: String) {
+        let bytes = [UInt8](text.utf8)
+        var written = 0
+        while written < bytes.count {
+            let count = bytes.withUnsafeBytes { buffer in
+                Glibc.write(STDERR_FILENO, buffer.baseAddress.map { $0 + written }, buffer.count - written)
+            }
+            guard count > 0 else { return }
+            written += count
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import CLinux
+import Glibc
+import Wire
+
+/// A UDP socket for batches of packets, owned by one worker. It tells which address of ours each packet came to, and
+/// sends from the address that the packet names; packets too large for the outer path are fragmented, not refused.
+public final class UDPSocket: DatagramSocket {
+    /// Opens a socket on `port` (0: a free one) of `address`, for batches of at most `batchCapacity` packets.
+    ///
+    /// With `sharingPort`, several sockets of this user share the port, each packet going to one of them: see
+    /// ``steer(by:)``.
+    public init(
+        address: IPAddress = .v4(.any), port: UInt16, sharingPort: Bool = false, batchCapacity: Int = 64
+    ) throws(SystemError) {
+        let version: UInt8
+        let (high, low): (UInt64, UInt64)
+        switch address {
+        case .v4(let address): (version, high, low) = (4, 0, UInt64(address.value))
+        case .v6(let address): (version, high, low) = (6, address.high, address.low)
+        }
+        let descriptor = try checked(culvert_socket(version, false, 0), "open a UDP socket")
+        let socket = FileDescriptor(owning: descriptor)
+        if sharingPort { try checked(culvert_set_reuse_port(descriptor), "share UDP port \(port)") }
+        try super.init(socket: socket, version: version, bringsHeader: false, batchCapacity: batchCapacity)
+        let returned = culvert_bind(descriptor, version, high, low, port)
+        try checked(
+            returned, "bind UDP \(Endpoint(address: address, port: port))", advice: Self.advice(for: -returned))
+    }
+
+    private static func advice(for number: Int32) -> String? {
+        switch number {
+        case EACCES: "ports below 1024 need the capability CAP_NET_BIND_SERVICE"
+        case EADDRINUSE: "another program on this machine serves this port; stop it first"
+        default: nil
+        }
+    }
+
+    /// The port that the socket is bound to.
+    public var port: UInt16 { UInt16(truncatingIfNeeded: max(culvert_bound_port(descriptor), 0)) }
+
+    /// Makes the kernel choose among all sockets that share this one's port, the one that was bound first being worker 0.
+    /// To be called on any of them, when all are bound.
+    public func steer(by steering: WorkerSteering) throws(SystemError) {
+        let program = steering.socketChoice
+        try checked(
+            culvert_attach_reuse_port_filter(descriptor, program, UInt32(program.count)), "steer packets to workers")
+    }
+}

@@ -1,0 +1,190 @@
+import Cryptography
+import ESP
+import Testing
+import Wire
+
+@Suite("ESP, both directions")
+struct ESPTests {
+    private let index = SecurityParameterIndex(0x1234_5678)
+
+    /// Seals `payload` with a fresh SA as the packet with sequence number `sequence`.
+    private func seal(
+        _ payload: [UInt8], _ suite: ESP.Suite, _ keys: SuiteKeys, sequence: Int = 1, nextHeader: UInt8 = 17
+    ) throws -> [UInt8] {
+        var batch = PacketBatch(capacity: 1, packetSizeMaximum: 2048)
+        var association = try OutboundSecurityAssociation(index: index, suite: suite, keys: keys)
+        var random = RandomBlock()
+        for _ in 0..<sequence {
+            batch.reset()
+            batch.append(payload)
+            #expect(association.seal(&batch[0], nextHeader: nextHeader, random: &random) == nil)
+        }
+        return [UInt8](copying: batch[0].span)
+    }
+
+    private func table(_ suite: ESP.Suite, _ keys: SuiteKeys) throws -> InboundTable {
+        var table = InboundTable(batchCapacity: 8)
+        table.install(try InboundSecurityAssociation(index: index, owner: 7, suite: suite, keys: keys))
+        return table
+    }
+
+    @Test("AES-GCM test cases of draft-mcgrew-gcm-test-01 open to their plaintext")
+    func publishedVectors() throws {
+        let keys = SuiteKeys(
+            encryption: SecretBytes(hex("feffe9928665731c6d6a8f9467308308feffe9928665731c cafebabe")),
+            integrity: SecretBytes([]))
+        let packet = hex(
+            """
+            0000a5f80000000a facedbaddecaf888
+            a5b1f8066029aea40e598b8122de02420938b3ab33f828e687b8858b5bfbdbd0 315b27452144cc77
+            95457b9652037f5318027b5b4cd7a636
+            """)
+        var table = InboundTable(batchCapacity: 8)
+        table.install(
+            try InboundSecurityAssociation(
+                index: SecurityParameterIndex(0xa5f8), owner: 1, suite: .gcm(keyLength: 24, checkLength: 16), keys: keys))
+        var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+        batch.append(packet)
+        table.open(batch)
+        #expect(table.result(0).drop == nil)
+        #expect(table.result(0).nextHeader == 1)
+        #expect(
+            [UInt8](copying: batch[0].span)
+                == hex("45000028a4ad4000400678800a01038f0a010612802306b8cb712602dd6bb03e501016d07568"))
+    }
+
+    @Test("what one SA seals the other opens, for every suite and many lengths", arguments: allSuites)
+    func roundTrip(_ suite: ESP.Suite) throws {
+        var generator = SeededGenerator(seed: 1)
+        let keys = randomKeys(for: suite, using: &generator)
+        var table = try table(suite, keys)
+        for length in [0, 1, 2, 13, 14, 15, 16, 17, 63, 64, 1400, 1471] {
+            let payload = generator.bytes(length)
+            table.install(try InboundSecurityAssociation(index: index, owner: 7, suite: suite, keys: keys))
+            var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+            let sealed = try seal(payload, suite, keys)
+            #expect(sealed.count == length + suite.overhead(payloadLength: length))
+            batch.append(sealed)
+            table.open(batch)
+            #expect(table.result(0).drop == nil)
+            #expect(table.result(0).owner == 7)
+            #expect(table.result(0).isNewest && table.result(0).isFirst)
+            #expect([UInt8](copying: batch[0].span) == payload)
+            #expect(table.traffic(index)?.bytes == UInt64(length))
+        }
+    }
+
+    @Test("one bit changed anywhere is refused, and counted as what it is", arguments: allSuites)
+    func changedBits(_ suite: ESP.Suite) throws {
+        var generator = SeededGenerator(seed: 2)
+        let keys = randomKeys(for: suite, using: &generator)
+        let sealed = try seal(generator.bytes(20), suite, keys, sequence: 2)
+        var table = try table(suite, keys)
+        for bit in 0..<sealed.count * 8 {
+            let before = table.drops
+            var changed = sealed
+            changed[bit / 8] ^= 0x80 >> UInt8(bit % 8)
+            var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+            batch.append(changed)
+            table.open(batch)
+            // A sequence number that became 0 is one that no sender uses.
+            let sequence = changed[4..<8].allSatisfy { $0 == 0 }
+            let expected: InboundDrop = bit < 32 ? .unknownIndex : sequence ? .replayed : .notAuthentic
+            #expect(table.result(0).drop == expected, "bit \(bit)")
+            #expect(table.drops[expected] == before[expected] + 1)
+            #expect(table.traffic(index)?.packets == 0)
+        }
+    }
+
+    @Test("every shorter packet is refused", arguments: allSuites)
+    func truncation(_ suite: ESP.Suite) throws {
+        var generator = SeededGenerator(seed: 3)
+        let keys = randomKeys(for: suite, using: &generator)
+        let sealed = try seal(generator.bytes(40), suite, keys)
+        var table = try table(suite, keys)
+        for length in 0..<sealed.count {
+            var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+            batch.append(Array(sealed.prefix(length)))
+            table.open(batch)
+            let drop = table.result(0).drop
+            #expect(drop == .badLength || drop == .notAuthentic, "length \(length)")
+        }
+    }
+
+    @Test("a packet that was received is refused again, also within one batch")
+    func replay() throws {
+        var generator = SeededGenerator(seed: 4)
+        let suite = ESP.Suite.gcm(keyLength: 16, checkLength: 16)
+        let keys = randomKeys(for: suite, using: &generator)
+        let sealed = try seal([1, 2, 3], suite, keys)
+        var table = try table(suite, keys)
+        var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+        batch.append(sealed)
+        batch.append(sealed)
+        table.open(batch)
+        #expect(table.result(0).drop == nil)
+        #expect(table.result(1).drop == .replayed)
+        batch.reset()
+        batch.append(sealed)
+        table.open(batch)
+        #expect(table.result(0).drop == .replayed)
+        #expect(table.drops[.replayed] == 2)
+    }
+
+    @Test("an SA that is gone is unknown, and so is another SPI in its slot")
+    func removal() throws {
+        var generator = SeededGenerator(seed: 5)
+        let suite = allSuites[8]
+        let keys = randomKeys(for: suite, using: &generator)
+        var table = try table(suite, keys)
+        let other = SecurityParameterIndex(index.value ^ 0x8000_0000)
+        #expect(other.slot == index.slot)
+        #expect(table.remove(other) == nil)
+        #expect(table.remove(index) == Traffic())
+        var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+        batch.append(try seal([1], suite, keys))
+        table.open(batch)
+        #expect(table.result(0).drop == .unknownIndex)
+    }
+
+    @Test("an agreed volume ends both directions")
+    func volume() throws {
+        var generator = SeededGenerator(seed: 6)
+        let suite = allSuites[8]
+        let keys = randomKeys(for: suite, using: &generator)
+        var outbound = try OutboundSecurityAssociation(
+            index: index, suite: suite, keys: keys, limit: VolumeLimit(kilobytes: 2))
+        var table = InboundTable(batchCapacity: 8)
+        table.install(
+            try InboundSecurityAssociation(
+                index: index, owner: 7, suite: suite, keys: keys, limit: VolumeLimit(kilobytes: 1)))
+        var random = RandomBlock()
+        var outcomes: [InboundDrop?] = []
+        var refused = 0
+        for _ in 0..<4 {
+            var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+            batch.append(generator.bytes(700))
+            guard outbound.seal(&batch[0], nextHeader: 17, random: &random) == nil else {
+                refused += 1
+                continue
+            }
+            batch.count = 1
+            table.open(batch)
+            outcomes.append(table.result(0).drop)
+        }
+        #expect(outcomes == [nil, nil, .volumeExhausted])
+        #expect(refused == 1)
+    }
+
+    @Test("a dummy packet is dropped")
+    func dummy() throws {
+        var generator = SeededGenerator(seed: 7)
+        let suite = allSuites[8]
+        let keys = randomKeys(for: suite, using: &generator)
+        var table = try table(suite, keys)
+        var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+        batch.append(try seal([1], suite, keys, nextHeader: 59))
+        table.open(batch)
+        #expect(table.result(0).drop == .dummy)
+    }
+}

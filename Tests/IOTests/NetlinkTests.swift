@@ -1,0 +1,164 @@
+import Testing
+import Wire
+
+@testable import IO
+
+@Suite("Interfaces, addresses and routes", .enabled(if: mayMakeNamespaces, namespacesNeeded))
+struct NetlinkTests {
+    @Test("an interface gets its size, its queue, its address, and is on")
+    func configure() throws {
+        try inOwnNamespace {
+            let device = try TUNDevice(name: "culvert0")
+            let netlink = try Netlink()
+            let before = try netlink.interface(named: "culvert0")
+            #expect(!before.isUp)
+            try netlink.bringUp(interface: before.index, mtuBytes: 1280, transmitQueueLength: 4321)
+            let after = try netlink.interface(index: before.index)
+            #expect(after.isUp && after.mtuBytes == 1280 && after.transmitQueueLength == 4321)
+            #expect(after.name == device.name)
+
+            let plain = InterfaceAddress(
+                interfaceIndex: after.index, address: IPv4Address(10, 9, 0, 1), prefixLength: 24)
+            let pointToPoint = InterfaceAddress(
+                interfaceIndex: after.index, address: IPv4Address(10, 9, 1, 1), prefixLength: 32,
+                peer: IPv4Address(10, 9, 1, 2))
+            try netlink.add(plain)
+            try netlink.add(pointToPoint)
+            #expect(Set(try netlink.addresses()) == [plain, pointToPoint])
+            let error = #expect(throws: NetlinkError.self) { try netlink.add(plain) }
+            #expect(error?.reason == .exists)
+        }
+    }
+
+    @Test("routes are added, listed, removed; those of others are left alone")
+    func routes() throws {
+        try inOwnNamespace {
+            let device = try TUNDevice(name: "culvert0")
+            let netlink = try Netlink()
+            let index = try netlink.interface(named: device.name).index
+            let address = IPv4Address(10, 9, 0, 1)
+            try netlink.add(InterfaceAddress(interfaceIndex: index, address: address, prefixLength: 24))
+            try netlink.bringUp(interface: index, mtuBytes: 1400)
+            #expect(try netlink.defaultRoute() == nil)
+
+            let pool = Route(to: try network("10.20.0.0/16"), interfaceIndex: index)
+            let host = Route(to: try network("10.30.0.7/32"), interfaceIndex: index, metric: 50)
+            let foreign = Route(to: try network("10.40.0.0/16"), interfaceIndex: index, protocol: 3)
+            let fallback = Route(
+                to: try network("0.0.0.0/0"), interfaceIndex: index, gateway: IPv4Address(10, 9, 0, 2), metric: 9,
+                protocol: 3)
+            var worse = fallback
+            worse.metric = 10
+            for route in [pool, host, foreign, worse, fallback] { try netlink.add(route) }
+            #expect(Set(try netlink.routes()) == [pool, host])
+            #expect(Set(try netlink.routes(by: nil)).isSuperset(of: [pool, host, foreign, fallback, worse]))
+            #expect(try netlink.defaultRoute() == fallback)
+            let twice = #expect(throws: NetlinkError.self) { try netlink.add(pool) }
+            #expect(twice?.reason == .exists)
+
+            try netlink.remove(host)
+            let absent = #expect(throws: NetlinkError.self) { try netlink.remove(host) }
+            #expect(absent?.reason == .notFound)
+            #expect(try netlink.removeOwnRoutes() == 1)
+            #expect(try netlink.routes() == [])
+            #expect(try netlink.routes(by: 3).count == 3)
+        }
+    }
+
+    @Test("a name that no interface has is not found")
+    func absent() throws {
+        let netlink = try Netlink()
+        let error = #expect(throws: NetlinkError.self) { try netlink.interface(named: "nothere0") }
+        #expect(error?.reason == .notFound)
+        #expect(error?.description.contains("nothere0") == true)
+    }
+
+    @Test("the interface and its routes end with the process's last queue")
+    func ends() throws {
+        try inOwnNamespace {
+            let netlink = try Netlink()
+            do {
+                let device = try TUNDevice(name: "culvert0", queues: 2)
+                let index = try netlink.interface(named: device.name).index
+                try netlink.bringUp(interface: index, mtuBytes: 1400)
+                try netlink.add(Route(to: try network("10.20.0.0/16"), interfaceIndex: index))
+                #expect(try netlink.routes().count == 1)
+            }
+            #expect(try netlink.routes() == [])
+            #expect(throws: NetlinkError.self) { try netlink.interface(named: "culvert0") }
+        }
+    }
+}
+
+@Suite("Masquerading", .enabled(if: mayMakeNamespaces, namespacesNeeded))
+struct MasqueradeTests {
+    @Test("a table of its own is there while it lasts, and gone afterwards")
+    func comesAndGoes() throws {
+        try inOwnNamespace {
+            let reader = try TableReader()
+            #expect(reader.rules == nil)
+            do {
+                let masquerade = try Masquerade(
+                    sources: [try network("192.168.42.0/24"), try network("192.168.43.0/24")],
+                    exceptInterface: "culvert0")
+                let rules = reader.rules ?? ""
+                #expect(rules.contains("ip saddr 192.168.42.0/24 oifname != \"culvert0\""))
+                #expect(rules.contains("ip saddr 192.168.43.0/24 oifname != \"culvert0\""))
+                #expect(rules.contains("masquerade") && rules.contains("type nat hook postrouting"))
+                try masquerade.end()
+                #expect(reader.rules == nil)
+                try masquerade.end()
+            }
+            do {
+                let again = try Masquerade(sources: [try network("10.0.0.0/8")], exceptInterface: "culvert0")
+                #expect(reader.rules != nil)
+                withExtendedLifetime(again) {}
+            }
+            #expect(reader.rules == nil)
+        }
+    }
+
+    @Test("what a killed process has left is replaced, whatever else there is stays")
+    func leftover() throws {
+        try inOwnNamespace {
+            let reader = try TableReader()
+            try reader.run("table ip culvert { chain old { type filter hook input priority 0; policy drop; }; }")
+            try reader.run("table ip other { chain forward { type filter hook forward priority 0; }; }")
+            let masquerade = try Masquerade(sources: [try network("10.0.0.0/8")], exceptInterface: "culvert0")
+            #expect(reader.rules?.contains("drop") == false)
+            #expect(reader.rules?.contains("masquerade") == true)
+            try masquerade.end()
+            #expect(reader.rules == nil)
+            try reader.run("list table ip other")
+        }
+    }
+
+    @Test("where the kernel binds the table to us, nobody else can take it away, and it ends with us")
+    func bound() throws {
+        try inOwnNamespace {
+            let reader = try TableReader()
+            do {
+                let masquerade = try Masquerade(sources: [try network("10.0.0.0/8")], exceptInterface: "culvert0")
+                guard masquerade.isBoundToProcess else { return }
+                #expect(throws: (any Error).self) { try reader.run("delete table ip culvert") }
+                #expect(throws: NFTablesError.self) {
+                    try Masquerade(sources: [], exceptInterface: "culvert1")
+                }
+                try reader.run("flush ruleset")
+                #expect(reader.rules?.contains("masquerade") == true)
+            }
+            #expect(reader.rules == nil)
+        }
+    }
+
+    @Test("an interface name that means something to nftables is refused")
+    func names() {
+        for name in ["", "eth*", "a\" accept; #", "a b", "sixteen-byte-nam", "a\n"] {
+            #expect(!Masquerade.isPlainName(name))
+            #expect(throws: NFTablesError.self) { try Masquerade(sources: [], exceptInterface: name) }
+        }
+        #expect(Masquerade.isPlainName("culvert0") && Masquerade.isPlainName("eth0.100"))
+    }
+}
+
+func network(_ text: String) throws -> IPv4Network { try #require(IPv4Network(text)) }

@@ -1,0 +1,213 @@
+# What a guest can do: a stock Linux client of strongSwan, xl2tpd and pppd over the kernel's XFRM and pppol2tp.
+# Sourced by init inside the guest; the current directory is the job directory. Settings: GATEWAY, ADDRESS, INSIDE.
+
+# Sleeps without starting a process.
+mkfifo /run/nap
+exec 9<>/run/nap
+nap() { read -rt "$1" -u 9; }
+
+# until_true SECONDS COMMAND...: like `within` on the host, in naps.
+until_true() {
+    local left=$(($1 * 10))
+    shift
+    until "$@"; do
+        [ $((left--)) -gt 0 ] || return 1
+        nap 0.1
+    done
+    return 0 # and not the status of the last nap, which timed out
+}
+
+modules_load() {
+    local modules="af_key xfrm_user xfrm_algo esp4 tunnel4 udp_tunnel ppp_generic tun authenc echainiv seqiv cbc ctr gcm
+        ghash_generic hmac sha512_generic des_generic pppox l2tp_core l2tp_ppp"
+    # All at once if possible, or one by one where a kernel has some of them built in.
+    # shellcheck disable=SC2086
+    modprobe -a $modules 2>/dev/null || for module in $modules; do modprobe "$module" 2>/dev/null; done
+    [ -e /dev/ppp ] || mknod /dev/ppp c 108 0
+}
+
+# ---- IPsec ----------------------------------------------------------------------------------------------------------
+
+# ipsec_configure PSK [REKEY]: with "rekey", both phases are renewed every few seconds.
+ipsec_configure() {
+    local phase1='' phase2=''
+    if [ "${2:-}" = rekey ]; then
+        phase1='rekey_time = 8s
+                rand_time = 0s
+                over_time = 10s'
+        phase2='rekey_time = 5s
+                rand_time = 0s
+                life_time = 9s'
+    fi
+    mkdir -p /etc/swanctl/conf.d
+    # The key in base64: it may hold any character.
+    cat >/etc/swanctl/conf.d/interop.conf <<CONF
+connections {
+    gateway {
+        version = 1
+        remote_addrs = $GATEWAY
+        proposals = $IKE_PROPOSALS
+        $phase1
+        local { auth = psk }
+        remote { auth = psk
+                 id = %any }
+        children {
+            l2tp {
+                mode = transport
+                local_ts = dynamic[udp/1701]
+                remote_ts = dynamic[udp/1701]
+                esp_proposals = $ESP_PROPOSALS
+                $phase2
+            }
+        }
+    }
+}
+secrets { ike-gateway { secret = 0s$(printf %s "$1" | base64 -w0) } }
+CONF
+    if [ ! -S /run/charon.vici ]; then
+        # Explicit lists: every plugin that is loaded costs a guest tens of milliseconds.
+        cat >/etc/strongswan.conf <<'CONF'
+charon-systemd {
+    load = random nonce openssl pem pkcs1 pkcs8 x509 constraints pubkey aes hmac sha1 sha2 gcm kernel-netlink socket-default vici
+    filelog {
+        interop {
+            path = /run/job/charon.log
+            time_format = %H:%M:%S
+            flush_line = yes
+            default = 1
+            ike = 2
+        }
+    }
+    retransmit_tries = 3
+    retransmit_timeout = 2
+}
+swanctl { load = random openssl pem pkcs1 pkcs8 x509 }
+CONF
+        charon-systemd >charon.out 2>&1 &
+        until_true 10 test -S /run/charon.vici || { echo "charon does not start"; return 1; }
+    fi
+    swanctl --load-all --clear >swanctl.log 2>&1 || { cat swanctl.log; return 1; }
+}
+ipsec_up() { timeout 20 swanctl --initiate --child l2tp --timeout "${1:-15}" >initiate.log 2>&1 || { tail -n3 initiate.log; return 1; }; }
+ipsec_down() {
+    [ -S /run/charon.vici ] || return 0
+    timeout 5 swanctl --terminate --ike gateway --timeout 3 >/dev/null 2>&1
+    ipsec_gone
+}
+ipsec_gone() { [ -z "$(swanctl --list-sas)" ]; }
+
+# ---- L2TP and PPP ---------------------------------------------------------------------------------------------------
+
+# ppp_configure USER PASSWORD [PPPD OPTION]...
+# lcp-restart: pppd repeats itself after 1 s and not after 3, which makes dialling in and hanging up faster.
+ppp_configure() {
+    {
+        printf '%s\n' "name \"$1\"" "password \"$2\"" "${@:3}"
+        cat <<'CONF'
+noauth
+nodefaultroute
+usepeerdns
+ipcp-accept-local
+ipcp-accept-remote
+noccp
+mtu 1400
+mru 1400
+lcp-echo-interval 10
+lcp-echo-failure 4
+lcp-restart 1
+debug
+logfile /run/job/pppd.log
+CONF
+    } >/etc/ppp/options.interop
+    chmod 600 /etc/ppp/options.interop
+    [ -p /run/xl2tpd/l2tp-control ] && return
+    # The distribution's hooks are of no use here and cost a second.
+    rm -f /etc/ppp/ip-pre-up /etc/ppp/ip-up /etc/ppp/ip-down /etc/ppp/ipv6-up /etc/ppp/ipv6-down
+    mkdir -p /run/xl2tpd
+    cat >/etc/xl2tpd/interop.conf <<CONF
+[global]
+port = 1701
+access control = no
+debug tunnel = yes
+debug state = yes
+[lac gateway]
+lns = $GATEWAY
+ppp debug = yes
+pppoptfile = /etc/ppp/options.interop
+length bit = yes
+CONF
+    xl2tpd -D -c /etc/xl2tpd/interop.conf -p /run/xl2tpd.pid -C /run/xl2tpd/l2tp-control >xl2tpd.log 2>&1 &
+    until_true 5 test -p /run/xl2tpd/l2tp-control || { echo "xl2tpd does not start"; return 1; }
+}
+ppp_up() { # [SECONDS]
+    local left=$((${1:-20} * 10)) log=''
+    ppp_gone 5 || { echo "the last ppp0 is still there"; return 1; }
+    [ ! -s pppd.log ] || { cat pppd.log >>pppd.earlier.log; : >pppd.log; }
+    echo 'c gateway' >/run/xl2tpd/l2tp-control
+    until [[ $log == *"remote IP address"* ]]; do
+        if [[ $log == *"Connection terminated"* || $((left--)) -le 0 ]]; then
+            echo "no ppp0: $(grep -iE 'authentication fail|terminated|LCP: timeout' pppd.log | head -n1)"
+            return 1
+        fi
+        nap 0.1
+        [ ! -e pppd.log ] || log=$(<pppd.log)
+    done
+    ip route replace 10.99.0.0/24 dev ppp0
+}
+ppp_down() {
+    [ ! -p /run/xl2tpd/l2tp-control ] || echo 'd gateway' >/run/xl2tpd/l2tp-control
+    ppp_gone 6
+}
+ppp_gone() { until_true "$1" test ! -e /sys/class/net/ppp0; }
+# ppp_noticed SECONDS: waits until the client knows that it is cut off. Its ppp0 is down then and has no address any
+# more; pppd keeps the device a little longer.
+ppp_noticed() { until_true "$1" ppp_is_down; }
+ppp_is_down() {
+    local flags
+    { read -r flags </sys/class/net/ppp0/flags; } 2>/dev/null || return 0
+    [ $((flags & 1)) = 0 ]
+}
+ppp_address() { ip -4 -o addr show dev ppp0 2>/dev/null | sed -n 's/.*inet \([0-9.]*\).*/\1/p'; }
+
+# ---- Both together --------------------------------------------------------------------------------------------------
+
+# dial PSK USER PASSWORD [rekey]: prints the address that the client got.
+dial() {
+    ipsec_configure "$1" "${4:-}" && ipsec_up && ppp_configure "$2" "$3" && ppp_up && ppp_address
+}
+# hang_up: succeeds, too, when there is nothing to hang up.
+hang_up() {
+    ppp_down || { echo "ppp0 stays"; return 1; }
+    ipsec_down || { echo "SAs stay: $(swanctl --list-sas | head -n1)"; return 1; }
+}
+
+# pings: small, as large as the link carries in one piece, and in fragments; nothing may be lost.
+pings() {
+    ping -q -c4 -i0.3 -W2 "$INSIDE" &&
+        ping -q -c3 -i0.3 -W2 -M do -s 1372 "$INSIDE" &&
+        ping -q -c3 -i0.3 -W2 -s 4000 "$INSIDE"
+}
+
+# transfer up|down [CURL OPTION]...: moves the blob, prints its checksum at the receiver and the bytes per second.
+transfer() {
+    local direction=$1 sum speed
+    shift
+    if [ "$direction" = up ]; then
+        speed=$(curl -sS -m 120 "$@" -o /tmp/answer -w '%{speed_upload}' -T blob "http://$INSIDE/up") || return 1
+        sum=$(</tmp/answer)
+    else
+        speed=$(curl -sS -m 120 "$@" -o /tmp/blob -w '%{speed_download}' "http://$INSIDE/blob") || return 1
+        sum=$(sha256sum /tmp/blob)
+        rm /tmp/blob
+    fi
+    echo "$direction ${sum%% *} ${speed%.*}"
+}
+
+# dial_repeatedly TIMES: what `soak` does; each time everything is set up, used once and taken down again.
+dial_repeatedly() {
+    local time
+    for ((time = 1; time <= $1; time++)); do
+        ipsec_up && ppp_up && ping -q -c1 -W3 "$INSIDE" >/dev/null || { echo "dial-in $time of $1 failed"; return 1; }
+        hang_up || { echo "hang-up $time of $1 failed"; return 1; }
+    done
+}
