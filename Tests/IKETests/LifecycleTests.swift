@@ -205,6 +205,27 @@ struct LifecycleTests {
         }
     }
 
+    @Test("an SPI that was accepted comes back when Diffie-Hellman is never done, or its ISAKMP SA ends before")
+    func spiComesBack() {
+        for deletes in [true, false] {
+            var settings = TestInitiator.Settings()
+            settings.quickGroup = .ecp256
+            settings.quickOffer = { Offers.strongSwanQuick(spi: $0, mode: $1, combined: true, group: 19) }
+            var world = World(settings: settings)
+            world.client.start(now: world.now)
+            world.run(for: .seconds(2))
+            world.performsWork = false
+            world.client.startQuickMode(now: world.now)
+            world.run(for: .seconds(1))
+            world.client.settle()
+            #expect(world.requests.count == 1)
+            if deletes { world.deliver(world.client.informational([world.client.deleteIKEPayload])) }
+            world.run(for: .seconds(31))
+            #expect(world.ended == [.neverConfirmed])
+            #expect(world.ready.isEmpty)
+        }
+    }
+
     @Test("the gateway may decline a quick mode")
     func decline() throws {
         var world = World()

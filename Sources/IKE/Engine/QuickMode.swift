@@ -164,7 +164,8 @@ extension IKEEngine {
 
     // MARK: - The gateway's decision
 
-    /// Takes a requested pair of IPsec SAs with `inboundSPI`, which no other live SA has.
+    /// Takes a requested pair of IPsec SAs with `inboundSPI`, which no other live SA has. Where it comes to nothing later,
+    /// `securityAssociationDeleted` gives the SPI back, even if `securityAssociationReady` never came.
     ///
     /// - Returns: false where the request is gone, or the SPI is reserved or taken.
     @discardableResult
@@ -360,6 +361,10 @@ extension IKEEngine {
     ) {
         guard let exchange = update(id.cookie, { $0.quickModes.removeValue(forKey: id.messageID) }) ?? nil else {
             return
+        }
+        if case .computing(_, let spi, _) = exchange.state, let peer = associations[id.cookie]?.established?.peer {
+            // The gateway has set this SPI aside, and gets it back.
+            emit(.securityAssociationDeleted(peer: peer, inboundSPI: spi, reason: .neverConfirmed))
         }
         guard case .awaitingConfirmation(let answered) = exchange.state, let child = children[answered.inboundSPI],
             !child.isConfirmed
