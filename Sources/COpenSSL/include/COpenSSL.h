@@ -13,6 +13,7 @@
 #include <openssl/obj_mac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
+#include "Certificates.h"
 #include <stddef.h>
 #include <stdint.h>
 
