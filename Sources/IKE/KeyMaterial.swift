@@ -14,15 +14,15 @@ struct KeyMaterial: Sendable {
     /// The cipher's key, from SKEYID_e.
     let encryption: SecretBytes
 
-    /// SKEYID = prf(pre-shared-key, Ni_b | Nr_b), and what follows from it.
+    /// SKEYID as the authentication method has it, and what follows from it.
     init(
-        suite: PhaseOneSuite, preSharedKey: SecretBytes, initiatorNonce: [UInt8], responderNonce: [UInt8],
-        sharedSecret: SecretBytes, cookies: IKECookies
-    ) {
-        var prf = HMAC(suite.hash, key: preSharedKey)
-        prf.update(initiatorNonce)
-        prf.update(responderNonce)
-        self.init(suite: suite, root: prf.finishSecret(), sharedSecret: sharedSecret, cookies: cookies)
+        suite: PhaseOneSuite, authentication: PhaseOneAuthentication, preSharedKey: SecretBytes?,
+        initiatorNonce: [UInt8], responderNonce: [UInt8], sharedSecret: SecretBytes, cookies: IKECookies
+    ) throws(IKEDrop) {
+        let root = try authentication.root(
+            hash: suite.hash, preSharedKey: preSharedKey, initiatorNonce: initiatorNonce,
+            responderNonce: responderNonce, sharedSecret: sharedSecret)
+        self.init(suite: suite, root: root, sharedSecret: sharedSecret, cookies: cookies)
     }
 
     /// SKEYID_d, SKEYID_a, SKEYID_e and the cipher's key from SKEYID, however that was made.

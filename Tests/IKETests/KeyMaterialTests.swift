@@ -8,7 +8,7 @@ import Wire
 struct KeyMaterialTests {
     /// The sample exchange that ike-scan publishes for its cracker: MD5, group 2, the pre-shared key `abc123`.
     @Test("SKEYID and HASH_R of ike-scan's published exchange")
-    func publishedExchange() {
+    func publishedExchange() throws {
         let responderPublic = hex(
             """
             5c7916ddf8db4d233b3b36005bb3ccc115a73807e11a897be943fd4a2d0f942624cb00588d8b3a0a26502b73e639df217ef6c4cb90f96b0a
@@ -22,9 +22,9 @@ struct KeyMaterialTests {
             24a5ebd9e115d826bbb9722111aa4e01
             """)
         let cookies = IKECookies(initiator: 0x756e_3fa1_1c1b_102c, responder: 0xb2a3_c7aa_4be9_5e85)
-        let keys = KeyMaterial(
+        let keys = try KeyMaterial(
             suite: PhaseOneSuite(cipher: .tripleDES, hash: .md5, group: .modp1024),
-            preSharedKey: SecretBytes(utf8: "abc123"),
+            authentication: PhaseOneAuthentication(method: .preSharedKey), preSharedKey: SecretBytes(utf8: "abc123"),
             initiatorNonce: hex("251d7ace920b17cb34f9d561bca46d037b337d19"),
             responderNonce: hex("e045819a64edbf022620bff3efdb935216584cc4"), sharedSecret: SecretBytes([1]),
             cookies: cookies)

@@ -196,9 +196,10 @@ extension IKEEngine {
             throw .publicValueRefused
         }
         let nonce = generator.bytes(Self.nonceLength)
-        let keys = KeyMaterial(
-            suite: exchange.offer.chosen.suite, preSharedKey: preSharedKey, initiatorNonce: exchange.nonce,
-            responderNonce: nonce, sharedSecret: agreement.sharedSecret, cookies: cookies)
+        let keys = try KeyMaterial(
+            suite: exchange.offer.chosen.suite, authentication: exchange.offer.chosen.authentication,
+            preSharedKey: preSharedKey, initiatorNonce: exchange.nonce, responderNonce: nonce,
+            sharedSecret: agreement.sharedSecret, cookies: cookies)
         let hidesOwnNAT = hidesOwnNAT(exchange)
         var payloads = [
             Payload(type: .keyExchange, body: agreement.publicValue), Payload(type: .nonce, body: nonce),
@@ -256,13 +257,14 @@ extension IKEEngine {
         do throws(IKEDrop) {
             chain = try PayloadChain(
                 parsing: plain, first: message.header.nextPayload, padded: true, limit: limits.payloadsMaximum)
-            try chain.check(.mainModeAuthentication)
-            guard let body = chain[.identification], let hash = chain[.hash] else { throw .missingPayload }
+            let authentication = known.offer.chosen.authentication
+            try chain.check(authentication.rules(.mainMode))
+            guard let body = chain[.identification] else { throw .missingPayload }
             let expected = known.keys.identityHash(
                 ownPublic: known.initiatorPublic, otherPublic: known.responderPublic,
                 ownCookie: association.cookies.initiator, otherCookie: association.cookies.responder,
                 securityAssociation: known.offer.securityAssociation, identification: body)
-            guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
+            try authentication.check(chain, proves: expected)
             identification = try IdentificationPayload(parsing: body)
         } catch {
             // A wrong pre-shared key gives wrong keys, so message 5 decrypts into noise (RFC 2409 section 5.4).
@@ -309,7 +311,8 @@ extension IKEEngine {
             otherCookie: cookies.initiator, securityAssociation: known.offer.securityAssociation,
             identification: own.body)
         let encrypted = try known.keys.encrypt(
-            MessageWriter.chain([Payload(type: .identification, body: own.body), Payload(type: .hash, body: hash)]),
+            MessageWriter.chain(
+                [Payload(type: .identification, body: own.body)] + known.offer.chosen.authentication.proof(of: hash)),
             iv: known.keys.nextInitializationVector(after: message.body))
         let header = Header(cookies: cookies, exchange: .identityProtection, flags: .encryption)
         let answer = MessageWriter.message(header, first: .identification, body: encrypted)

@@ -134,6 +134,32 @@ struct PayloadRules: Sendable {
             .certificateRequest: 0...16,
         ])
 
+    /// Aggressive mode, message 1: HDR, SA, KE, Ni, IDii.
+    static let aggressiveFirst = PayloadRules(
+        first: .securityAssociation,
+        occurrences: [
+            .securityAssociation: 1...1, .keyExchange: 1...1, .nonce: 1...1, .identification: 1...1,
+            .certificateRequest: 0...16, .vendorID: vendorIDs, .notification: notifications,
+        ])
+
+    /// Aggressive mode, message 2 with a pre-shared key: HDR, SA, KE, Nr, IDir, HASH_R, and NAT-D.
+    static let aggressiveSecond = PayloadRules(
+        first: .securityAssociation,
+        occurrences: [
+            .securityAssociation: 1...1, .keyExchange: 1...1, .nonce: 1...1, .identification: 1...1, .hash: 1...1,
+            .natDetection: 0...8, .natDetectionDraft: 0...8, .certificateRequest: 0...16, .vendorID: vendorIDs,
+            .notification: notifications,
+        ])
+
+    /// Aggressive mode, message 3 with a pre-shared key: HDR*, HASH_I, and NAT-D. RFC 2409 section 5 leaves open whether
+    /// it is encrypted; RFC 3947 section 3.2 puts NAT-D here.
+    static let aggressiveThird = PayloadRules(
+        first: nil,
+        occurrences: [
+            .hash: 1...1, .natDetection: 0...8, .natDetectionDraft: 0...8, .vendorID: vendorIDs,
+            .notification: notifications,
+        ])
+
     /// Quick mode, message 1: HDR*, HASH(1), SA, Ni [, KE] [, IDci, IDcr] [, NAT-OAi, NAT-OAr].
     static let quickModeFirst = PayloadRules(
         first: .hash,

@@ -65,7 +65,11 @@ enum NegotiationResult<Chosen: Sendable>: Sendable {
 /// The offer that we chose in main mode.
 struct ChosenPhaseOne: Hashable, Sendable {
     var suite: PhaseOneSuite
+    var method: PhaseOneAuthenticationMethod
     var life: Life
+
+    /// What depends on the method.
+    var authentication: PhaseOneAuthentication { PhaseOneAuthentication(method: method) }
     var proposalNumber: UInt8
     var transform: Transform
 
@@ -92,9 +96,10 @@ struct PhaseOneNegotiation {
     }
 
     static let keyIKE: UInt8 = 1
-    static let preSharedKey: UInt64 = 1
 
     let algorithms: PhaseOneAlgorithms
+    /// The methods that this peer may use, the most wanted first.
+    var methods: [PhaseOneAuthenticationMethod] = [.preSharedKey]
 
     /// The transform of the peer's that stands highest in our order, of all proposals together.
     func choose(from payload: SecurityAssociationPayload) -> NegotiationResult<ChosenPhaseOne> {
@@ -103,11 +108,12 @@ struct PhaseOneNegotiation {
         for proposal in payload.proposals {
             for transform in proposal.transforms {
                 switch evaluate(transform, protocolID: proposal.protocolID) {
-                case .success(let (suite, life)):
-                    let rank = rank(suite)
+                case .success(let (suite, method, life)):
+                    let rank = [methods.firstIndex(of: method) ?? .max] + rank(suite)
                     if best.map({ rank.lexicographicallyPrecedes($0.rank) }) ?? true {
                         let choice = ChosenPhaseOne(
-                            suite: suite, life: life, proposalNumber: proposal.number, transform: transform)
+                            suite: suite, method: method, life: life, proposalNumber: proposal.number,
+                            transform: transform)
                         best = (rank, choice)
                     }
                 case .failure(let mismatch):
@@ -137,10 +143,10 @@ struct PhaseOneNegotiation {
         let attribute: IKEOfferAttribute
     }
 
-    private func evaluate(_ transform: Transform, protocolID: UInt8) -> Result<(PhaseOneSuite, Life), Mismatch> {
-        let refuse = { (attribute: IKEOfferAttribute) in
-            Result<(PhaseOneSuite, Life), Mismatch>.failure(Mismatch(attribute: attribute))
-        }
+    private typealias Evaluation = Result<(PhaseOneSuite, PhaseOneAuthenticationMethod, Life), Mismatch>
+
+    private func evaluate(_ transform: Transform, protocolID: UInt8) -> Evaluation {
+        let refuse = { (attribute: IKEOfferAttribute) in Evaluation.failure(Mismatch(attribute: attribute)) }
         guard protocolID == ProtocolID.isakmp, transform.id == Self.keyIKE else { return refuse(.protocolID) }
         guard
             let numbers = transform.numbers(
@@ -152,13 +158,15 @@ struct PhaseOneNegotiation {
         else { return refuse(.unknownAttribute) }
         guard let cipher = Self.cipher(numbers), algorithms.ciphers.contains(cipher) else { return refuse(.encryption) }
         guard let hash = Self.hash(numbers), algorithms.hashes.contains(hash) else { return refuse(.hash) }
-        guard numbers[Class.authenticationMethod] == Self.preSharedKey else { return refuse(.authenticationMethod) }
+        let method = numbers[Class.authenticationMethod].flatMap { UInt16(exactly: $0) }
+            .flatMap(PhaseOneAuthenticationMethod.init(rawValue:))
+        guard let method, methods.contains(method) else { return refuse(.authenticationMethod) }
         guard let group = Self.group(numbers), algorithms.groups.contains(group) else { return refuse(.group) }
         guard
             let life = Life(
                 transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
         else { return refuse(.life) }
-        return .success((PhaseOneSuite(cipher: cipher, hash: hash, group: group), life))
+        return .success((PhaseOneSuite(cipher: cipher, hash: hash, group: group), method, life))
     }
 
     private static func cipher(_ numbers: [UInt16: UInt64]) -> CBCCipher? {
