@@ -152,8 +152,12 @@ public struct IKEConfiguration: Sendable {
     public var phaseOne: PhaseOneAlgorithms
     /// Phase-2 algorithms.
     public var phaseTwo: PhaseTwoAlgorithms
+    /// How peers may prove who they are, the most wanted first. What needs something that is not configured is left out.
+    public var authenticationMethods: [PhaseOneAuthenticationMethod] = [.preSharedKey]
     /// The pre-shared keys.
     public var preSharedKeys: PreSharedKeys
+    /// The certificates; nil for none.
+    public var certificates: IKECertificates?
     /// The address that we name as our identity, for a gateway behind a NAT; otherwise the one that the packet came to.
     public var identityAddress: IPAddress?
     /// Whether a Microsoft client is told that the gateway is not behind a NAT when it is. Without it, Windows connects

@@ -61,6 +61,10 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case publicValueRefused
     /// An identification payload that contradicts itself.
     case malformedIdentification
+    /// A certificate payload without a certificate.
+    case malformedCertificate
+    /// A certificate request that is too long.
+    case malformedCertificateRequest
     /// A notification payload that contradicts itself.
     case malformedNotification
     /// A delete payload that contradicts itself.
@@ -131,6 +135,8 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case noPreSharedKey
     /// Message 5 does not prove the pre-shared key.
     case preSharedKeyMismatch
+    /// A certificate or a signature that is not believed.
+    case certificateRefused
     /// Selectors that we do not serve.
     case selectorsRefused
 

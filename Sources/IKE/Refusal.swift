@@ -26,6 +26,30 @@ public enum IKERefusalReason: String, Sendable {
     case noPreSharedKey
     /// Its Diffie-Hellman value must not be used.
     case publicValueRefused
+    /// It proves itself by a signature and sent no certificate.
+    case noCertificate
+    /// Its certificate cannot be read.
+    case malformedCertificate
+    /// Its certificate, or one that it depends on, has expired.
+    case certificateExpired
+    /// Its certificate, or one that it depends on, is not valid yet.
+    case certificateNotYetValid
+    /// No authority that is configured stands behind its certificate.
+    case unknownAuthority
+    /// Its certificate, or one that it depends on, was revoked.
+    case certificateRevoked
+    /// Revocation lists are required, and there is none that still counts for its certificate.
+    case revocationUnknown
+    /// Its certificate is for another name than it says, or for one that may not come in.
+    case wrongName
+    /// Its certificate is for another use.
+    case wrongUsage
+    /// Its signature, or one in its chain, is wrong.
+    case badSignature
+    /// A key or an algorithm in its chain is too weak.
+    case weakKey
+    /// Its chain is too long or contradicts itself.
+    case invalidChain
     /// It asks for aggressive mode, which is off.
     case aggressiveModeDisabled
     /// It asks for an exchange that we do not speak.

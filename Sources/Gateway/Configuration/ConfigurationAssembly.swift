@@ -1,10 +1,14 @@
 import Cryptography
+import IKE
+import IO
 import Logging
 import Wire
 
 /// Puts a draft together: fills in the defaults and checks what no single setting can be checked for.
 struct ConfigurationAssembly {
     private let draft: ConfigurationDraft
+    /// What is legal but suspicious.
+    private var warnings: [ConfigurationIssue] = []
     /// Where to say that something is missing.
     private let missingSource: ConfigurationSource
     private var issues: [ConfigurationIssue]
@@ -22,12 +26,16 @@ struct ConfigurationAssembly {
     ///     everything at once, so masquerading is on.
     static func assemble(
         _ draft: ConfigurationDraft, issues: [ConfigurationIssue], file: String?
-    ) throws(ConfigurationError) -> GatewayConfiguration {
+    ) throws(ConfigurationError) -> (configuration: GatewayConfiguration, warnings: [ConfigurationIssue]) {
         let source = file.map { ConfigurationSource.file($0, line: 1) } ?? .environment
         var assembly = ConfigurationAssembly(draft: draft, missingSource: source, issues: issues)
         let configuration = assembly.configuration(masqueradesDefault: file == nil)
         guard let configuration, assembly.issues.isEmpty else { throw ConfigurationError(assembly.issues) }
-        return configuration
+        return (configuration, assembly.warnings)
+    }
+
+    private init(draft: ConfigurationDraft, missingSource: ConfigurationSource, issues: [ConfigurationIssue]) {
+        (self.draft, self.missingSource, self.issues) = (draft, missingSource, issues)
     }
 
     private mutating func configuration(masqueradesDefault: Bool) -> GatewayConfiguration? {
@@ -35,13 +43,19 @@ struct ConfigurationAssembly {
         checkProfile(profile)
         let l2tp = l2tpSettings()
         let users = users(l2tp)
-        if draft.preSharedKey.isAbsent { missing("psk", "VPN_IPSEC_PSK", "a pre-shared key") }
+        let authentication = authentication()
+        if draft.preSharedKey.isAbsent, authentication.contains(.psk) {
+            missing("psk", "VPN_IPSEC_PSK", "a pre-shared key")
+        }
+        let certificates = certificates(authentication, profile)
         let limits = limits()
-        guard let l2tp, let users, let preSharedKey = draft.preSharedKey.value, issues.isEmpty else { return nil }
+        guard let l2tp, let users, issues.isEmpty else { return nil }
         return GatewayConfiguration(
             profile: profile,
             enablesModp1024: profile == .legacy || draft.enablesModp1024.value == true,
-            preSharedKey: preSharedKey,
+            authentication: authentication,
+            preSharedKey: authentication.contains(.psk) ? draft.preSharedKey.value : nil,
+            certificates: certificates,
             publicAddress: draft.publicAddress.value,
             endpoints: draft.endpoints.value ?? [],
             users: users,
@@ -101,6 +115,81 @@ struct ConfigurationAssembly {
             sessionsPerTunnel: draft.limits.sessionsPerTunnel.value ?? 8,
             halfOpenExchanges: halfOpen,
             halfOpenExchangesPerAddress: perAddress)
+    }
+}
+
+// MARK: - Who may come in by IKE
+
+extension ConfigurationAssembly {
+    /// Certificates first where there are any: whoever has one shall not need the key that everybody knows.
+    private mutating func authentication() -> [PeerAuthentication] {
+        if let given = draft.peerAuthentication.value { return given }
+        guard !draft.certificates.isAbsent else { return [.psk] }
+        return draft.preSharedKey.isAbsent ? [.certificate] : [.certificate, .psk]
+    }
+
+    private mutating func certificates(
+        _ authentication: [PeerAuthentication], _ profile: SecurityProfile
+    ) -> CertificateConfiguration? {
+        guard case .given(let section, let place) = draft.certificates else {
+            if authentication.contains(.certificate), let place = draft.peerAuthentication.place {
+                issues.append(
+                    place.issue("names certificates, and there are none", allowed: "psk, or a section certificates"))
+            }
+            return nil
+        }
+        guard authentication.contains(.certificate) else {
+            warnings.append(place.issue("is not used, for authentication does not name it"))
+            return nil
+        }
+        let inner = { (key: String) in SettingPlace(source: place.source, key: "certificates.\(key)") }
+        let required = [
+            ("ca", section.authorities, "the authorities' certificates: files or folders"),
+            ("certificate", section.certificates, "the gateway's own certificate"),
+            ("key", section.keys, "the private key of the gateway's certificate"),
+        ]
+        for (key, setting, allowed) in required where setting.isAbsent {
+            issues.append(inner(key).issue("is missing", allowed: allowed))
+        }
+        guard let authorities = section.authorities.value, let own = section.certificates.value,
+            let keys = section.keys.value, !section.revocationLists.isRefused, !section.clientIdentities.isRefused
+        else { return nil }
+        guard own.count == keys.count else {
+            issues.append(
+                (section.keys.place ?? inner("key")).issue(
+                    "has \(keys.count) for \(own.count) certificates", allowed: "one key per certificate"))
+            return nil
+        }
+        var files = CertificateFiles()
+        (files.authorities, files.certificates, files.keys) = (authorities, own, keys)
+        files.revocationLists = section.revocationLists.value ?? []
+        files.requiresRevocationCheck = section.requiresRevocationCheck.value ?? false
+        files.clientIdentities = section.clientIdentities.value ?? []
+        files.ownIdentity = section.ownIdentity.value ?? .distinguishedName
+        files.strength = profile == .legacy ? .legacy : .modern
+        if files.requiresRevocationCheck, files.revocationLists.isEmpty {
+            issues.append(inner("crl").issue("is missing, and requireRevocationCheck needs it", allowed: "files or folders"))
+            return nil
+        }
+        return load(files, section, inner)
+    }
+
+    private mutating func load(
+        _ files: CertificateFiles, _ section: ConfigurationDraft.Certificates, _ inner: (String) -> SettingPlace
+    ) -> CertificateConfiguration? {
+        let places = [
+            "ca": section.authorities.place, "certificate": section.certificates.place, "key": section.keys.place,
+            "crl": section.revocationLists.place,
+        ]
+        let place = { (key: String) in (places[key] ?? nil) ?? inner(key) }
+        do throws(CertificateFiles.Failure) {
+            let (loaded, found) = try files.load(wallSeconds: SystemClock.wallSeconds)
+            warnings += found.map { place($0.key).issue($0.problem) }
+            return CertificateConfiguration(files: files, loaded: loaded)
+        } catch {
+            issues.append(place(error.key).issue(error.problem))
+            return nil
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 import Cryptography
+import IKE
 import Logging
 import Wire
 
@@ -7,7 +8,9 @@ import Wire
 struct ConfigurationDraft: Sendable {
     var profile = Setting<SecurityProfile>.absent
     var enablesModp1024 = Setting<Bool>.absent
+    var peerAuthentication = Setting<[PeerAuthentication]>.absent
     var preSharedKey = Setting<SecretBytes>.absent
+    var certificates = Setting<Certificates>.absent
     var publicAddress = Setting<IPv4Address>.absent
     var endpoints = Setting<[IPv4Address]>.absent
     var users = Setting<[User]>.absent
@@ -32,6 +35,17 @@ struct ConfigurationDraft: Sendable {
         var name = Setting<String>.absent
         var password = Setting<SecretBytes>.absent
         var address = Setting<IPv4Address>.absent
+    }
+
+    /// Where certificates come from.
+    struct Certificates: Sendable {
+        var authorities = Setting<[String]>.absent
+        var certificates = Setting<[String]>.absent
+        var keys = Setting<[String]>.absent
+        var revocationLists = Setting<[String]>.absent
+        var requiresRevocationCheck = Setting<Bool>.absent
+        var clientIdentities = Setting<[String]>.absent
+        var ownIdentity = Setting<IKECertificates.OwnIdentity>.absent
     }
 
     struct Limits: Sendable {

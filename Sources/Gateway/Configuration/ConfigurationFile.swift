@@ -8,13 +8,16 @@ struct ConfigurationFile {
     /// What each mapping may have in it.
     private enum Keys {
         static let top = [
-            "profile", "enableModp1024", "psk", "publicAddress", "endpoints", "users", "l2tp", "ppp", "dns", "nbns",
+            "profile", "enableModp1024", "authentication", "psk", "certificates", "publicAddress", "endpoints", "users", "l2tp", "ppp", "dns", "nbns",
             "masquerade", "interface", "workers", "log", "limits", "lifetimes",
         ]
         static let user = ["name", "password", "address"]
         static let l2tp = ["network", "local", "pool", "hostName", "secret"]
         static let ppp = ["mtu", "authentication"]
         static let log = ["level"]
+        static let certificates = [
+            "ca", "certificate", "key", "crl", "requireRevocationCheck", "clientIdentities", "identity",
+        ]
         static let limits = [
             "sessions", "sessionsPerUser", "tunnelsPerPeer", "sessionsPerTunnel", "halfOpen", "halfOpenPerAddress",
         ]
@@ -22,7 +25,7 @@ struct ConfigurationFile {
     }
 
     /// Every key there is, in whichever mapping.
-    static let everyKey = Keys.top + Keys.user + Keys.l2tp + Keys.ppp + Keys.log + Keys.limits + Keys.lifetimes
+    static let everyKey = Keys.top + Keys.certificates + Keys.user + Keys.l2tp + Keys.ppp + Keys.log + Keys.limits + Keys.lifetimes
 
     private let name: String
     private var issues: [ConfigurationIssue] = []
@@ -59,7 +62,10 @@ struct ConfigurationFile {
         var draft = ConfigurationDraft()
         draft.profile = text(top, "profile", ValueRules.profile)
         draft.enablesModp1024 = bool(top, "enableModp1024")
+        draft.peerAuthentication = list(
+            top, "authentication", 1...PeerAuthentication.allCases.count, ValueRules.peerAuthentication)
         draft.preSharedKey = text(top, "psk", ValueRules.preSharedKey)
+        draft.certificates = certificates(top)
         draft.publicAddress = text(top, "publicAddress", ValueRules.address)
         draft.endpoints = list(top, "endpoints", 0...64, ValueRules.address)
         draft.users = users(top)
@@ -100,6 +106,23 @@ struct ConfigurationFile {
         limits.halfOpen = integer(section, "halfOpen", 16...1_000_000)
         limits.halfOpenPerAddress = integer(section, "halfOpenPerAddress", 1...1_000_000)
         return limits
+    }
+
+    private mutating func certificates(_ top: YAMLSection) -> Setting<ConfigurationDraft.Certificates> {
+        guard let (node, place) = top.entry("certificates") else { return .absent }
+        guard node.scalar.map(YAMLSection.isNull) != true else { return .absent }
+        let section = section(top, "certificates", Keys.certificates)
+        let folder = PrivateFile.parent(of: name)
+        let path = { (text: String) throws(Refusal) -> String in try ValueRules.path(text, relativeTo: folder) }
+        var certificates = ConfigurationDraft.Certificates()
+        certificates.authorities = oneOrMore(section, "ca", 1...64, path)
+        certificates.certificates = oneOrMore(section, "certificate", 1...8, path)
+        certificates.keys = oneOrMore(section, "key", 1...8, path)
+        certificates.revocationLists = oneOrMore(section, "crl", 0...64, path)
+        certificates.requiresRevocationCheck = bool(section, "requireRevocationCheck")
+        certificates.clientIdentities = oneOrMore(section, "clientIdentities", 0...4096, ValueRules.identityPattern)
+        certificates.ownIdentity = text(section, "identity", ValueRules.ownIdentity)
+        return .given(certificates, place)
     }
 
     private mutating func lifetimes(_ top: YAMLSection) -> ConfigurationDraft.Lifetimes {
@@ -218,6 +241,18 @@ extension ConfigurationFile {
             return .refused
         }
         return .given(number, place)
+    }
+
+    /// A list of distinct values, or one value in the place of a list of one.
+    private mutating func oneOrMore<Value: Hashable & Sendable>(
+        _ section: YAMLSection, _ key: String, _ count: ClosedRange<Int>, _ rule: (String) throws(Refusal) -> Value
+    ) -> Setting<[Value]> {
+        guard let (node, place) = section.entry(key), node.scalar != nil else { return list(section, key, count, rule) }
+        switch value(node, place, rule) {
+        case .given(let value, let place): return .given([value], place)
+        case .refused: return .refused
+        case .absent: return .absent
+        }
     }
 
     /// A list of distinct values, as many as `count` allows.

@@ -105,9 +105,9 @@ public enum ConfigurationLoader {
     private static func finish(
         _ draft: ConfigurationDraft, _ issues: [ConfigurationIssue], _ warnings: [ConfigurationIssue], file: String?
     ) throws(ConfigurationError) -> LoadedConfiguration {
-        let configuration = try ConfigurationAssembly.assemble(draft, issues: issues, file: file)
+        let (configuration, found) = try ConfigurationAssembly.assemble(draft, issues: issues, file: file)
         return LoadedConfiguration(
-            configuration: configuration, warnings: warnings + weaknesses(draft), ownCredentials: .none)
+            configuration: configuration, warnings: warnings + found + weaknesses(draft), ownCredentials: .none)
     }
 
     private static func draft(_ credentials: Credentials, path: String) -> ConfigurationDraft {

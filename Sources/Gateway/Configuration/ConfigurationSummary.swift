@@ -7,6 +7,7 @@ extension GatewayConfiguration {
         let names = users.prefix(4).map { ValueRules.quoted($0.name) }.joined(separator: ", ")
         let rows: [(String, String)] = [
             ("profile", profile.rawValue + (enablesModp1024 ? ", with MODP 1024" : "")),
+            ("authentication", authentication.map(\.rawValue).joined(separator: ", ")),
             ("endpoints", endpoints.isEmpty ? "all addresses" : list(endpoints)),
             ("public address", publicAddress?.description ?? "not given"),
             ("users", "\(users.count): \(names)\(users.count > 4 ? ", ..." : "")"),

@@ -10,8 +10,12 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public let profile: SecurityProfile
     /// Whether DH group 2 is acceptable, by the profile or by the switch of its own.
     public let enablesModp1024: Bool
-    /// The pre-shared key of all clients.
-    public let preSharedKey: SecretBytes
+    /// How clients may prove in IKE who they are, the most wanted first. Never empty.
+    public let authentication: [PeerAuthentication]
+    /// The pre-shared key of all clients; nil where none is needed.
+    public let preSharedKey: SecretBytes?
+    /// The certificates, where clients may use some.
+    public let certificates: CertificateConfiguration?
     /// The address that clients dial, where a NAT stands in front of the gateway or the operator names it.
     public let publicAddress: IPv4Address?
     /// The outer addresses to serve; none means all that the machine has.

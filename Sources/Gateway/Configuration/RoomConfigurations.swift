@@ -16,6 +16,10 @@ extension GatewayConfiguration {
             case .legacy: .legacy
             }
         var ike = IKEConfiguration(profile: ikeProfile, preSharedKeys: PreSharedKeys(defaultKey: preSharedKey))
+        ike.authenticationMethods = authentication.flatMap { kind -> [PhaseOneAuthenticationMethod] in
+            kind == .psk ? [.preSharedKey] : certificates?.loaded.methods ?? []
+        }
+        ike.certificates = certificates?.loaded
         if enablesModp1024 { ike.enableModp1024() }
         ike.identityAddress = publicAddress.map { .v4($0) }
         ike.lifetimes.ikeMaximumSeconds = UInt64(clamping: lifetimes.ike.components.seconds)

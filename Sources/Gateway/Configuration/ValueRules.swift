@@ -1,4 +1,5 @@
 import Cryptography
+import IKE
 import Logging
 import Wire
 
@@ -12,6 +13,8 @@ enum ValueRules {
     static let userBytesMaximum = 255
     /// A host name AVP has this much room at most in the 10-bit AVP length (RFC 2661 4.1); ours is of a DNS name's length.
     static let hostNameBytesMaximum = 253
+    /// PATH_MAX.
+    static let pathBytesMaximum = 4096
     /// IFNAMSIZ without its terminator.
     static let interfaceBytesMaximum = 15
 
@@ -63,6 +66,31 @@ enum ValueRules {
     static func profile(_ text: String) throws(Refusal) -> SecurityProfile { try choice(text) }
 
     static func authentication(_ text: String) throws(Refusal) -> PPPAuthentication { try choice(text) }
+
+    static func peerAuthentication(_ text: String) throws(Refusal) -> PeerAuthentication { try choice(text) }
+
+    static func ownIdentity(_ text: String) throws(Refusal) -> IKECertificates.OwnIdentity { try choice(text) }
+
+    /// A file or a folder; what does not begin with a slash is looked for from `folder` on.
+    static func path(_ text: String, relativeTo folder: String) throws(Refusal) -> String {
+        guard !text.isEmpty, text.utf8.count < pathBytesMaximum, !hasControlCharacters(text) else {
+            throw Refusal(problem: "is not a path", allowed: "the path of a file or a folder")
+        }
+        return text.hasPrefix("/") || folder == "." ? text : "\(folder)/\(text)"
+    }
+
+    /// Which clients may come in: a name of their certificate, with stars in it.
+    static func identityPattern(_ text: String) throws(Refusal) -> String {
+        let allowed = "a name such as *.example.org, *@example.org, 192.0.2.7 or 'O=Example, CN=*'"
+        guard !text.isEmpty, text.utf8.count <= 1024, !hasControlCharacters(text) else {
+            throw Refusal(problem: "is not a pattern for names", allowed: allowed)
+        }
+        // "Everybody" is what leaving the list out says, and then it is meant.
+        guard text.contains(where: { $0 != "*" }) else {
+            throw Refusal(problem: "\(quoted(text)) means everybody", allowed: allowed + "; leave the list out for all")
+        }
+        return text
+    }
 
     static func logLevel(_ text: String) throws(Refusal) -> Logger.Level { try choice(text) }
 

@@ -74,6 +74,9 @@ actor ControlActor {
         carryOut()
     }
 
+    /// What counts from now on, for dial-ins that have not shown their certificate yet.
+    func replace(certificates: IKECertificates) { plane.ike.configuration.certificates = certificates }
+
     private func timeIsUp() {
         plane.handleTimeout(now: SystemClock.now)
         carryOut()
@@ -92,7 +95,7 @@ actor ControlActor {
             case .sendIKE(let message, let local, let remote): send(message, from: local, to: remote)
             case .compute(let work):
                 loop.runBlocking {
-                    work.perform()
+                    work.perform(wallSeconds: SystemClock.wallSeconds)
                 } then: { [weak self] result in
                     self?.assumeIsolated { $0.complete(result) }
                 }

@@ -29,6 +29,7 @@ final class GatewayServer {
     private let threads: [WorkerThread]
     private let operatorSocket: OperatorSocket
     private let signals: SignalWatcher
+    private let certificates: CertificateWatcher?
     private let ended: ShutDownGate
 
     init(configuration: GatewayConfiguration, socketPath: String, log: Logger) throws {
@@ -59,8 +60,17 @@ final class GatewayServer {
         operatorSocket = try OperatorSocket(path: socketPath, on: loop) { line, respond in
             plane.assumeIsolated { respond($0.answer(line)) }
         }
-        signals = try SignalWatcher([.terminate, .interrupt], on: loop) { signal in
-            plane.assumeIsolated { $0.shutDown(because: "\(signal)") }
+        let certificates = configuration.certificates.map { certificates in
+            CertificateWatcher(certificates.files, on: loop, log: log) { loaded in
+                plane.assumeIsolated { $0.replace(certificates: loaded) }
+            }
+        }
+        self.certificates = certificates
+        signals = try SignalWatcher(on: loop) { signal in
+            switch signal {
+            case .hangUp: certificates?.check(isAsked: true)
+            case .terminate, .interrupt: plane.assumeIsolated { $0.shutDown(because: "\(signal)") }
+            }
         }
     }
 
