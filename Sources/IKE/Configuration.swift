@@ -99,6 +99,19 @@ public struct IKELifetimes: Sendable, Equatable {
 public struct IKELimits: Sendable, Equatable {
     /// The most bytes of a message.
     public var messageBytesMaximum = 16_384
+    /// The longest message that is sent in one datagram to a peer that understands fragments: with IPv4, UDP and the
+    /// non-ESP marker 1280 bytes.
+    public var unfragmentedBytesMaximum = 1248
+    /// The most fragments of a message.
+    public var fragmentsPerMessageMaximum = 64
+    /// The most messages of known exchanges that are being put together. The oldest makes room.
+    public var partialMessagesMaximum = 1024
+    /// The most of these from one address.
+    public var partialMessagesPerAddressMaximum = 256
+    /// The most first messages that are being put together, of which nobody knows who sends them.
+    public var partialFirstMessagesMaximum = 64
+    /// The most of these from one address.
+    public var partialFirstMessagesPerAddressMaximum = 4
     /// The most payloads in a message.
     public var payloadsMaximum = 64
     /// The most proposals in an SA payload.

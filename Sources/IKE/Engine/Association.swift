@@ -7,9 +7,43 @@ struct RequestDigest: Hashable, Sendable {
     init(_ message: [UInt8]) { bytes = HashAlgorithm.sha256.digest(message) }
 }
 
+/// Our role in an exchange.
+public enum IKERole: String, Sendable {
+    /// We began it.
+    case initiator
+    /// The peer began it.
+    case responder
+}
+
+/// What a peer's vendor ids promise that it can do.
+struct PeerCapabilities: OptionSet, Hashable, Sendable {
+    let rawValue: UInt8
+    /// It puts fragments of IKE messages together.
+    static let fragmentation = PeerCapabilities(rawValue: 1)
+    /// It answers R-U-THERE (RFC 3706 section 5.1).
+    static let deadPeerDetection = PeerCapabilities(rawValue: 2)
+    /// It is of Microsoft's.
+    static let microsoft = PeerCapabilities(rawValue: 4)
+
+    init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    init(_ vendorIDs: [IKEVendorID]) {
+        self = []
+        if vendorIDs.contains(.fragmentation) { insert(.fragmentation) }
+        if vendorIDs.contains(.deadPeerDetection) { insert(.deadPeerDetection) }
+        if vendorIDs.contains(.microsoft) { insert(.microsoft) }
+    }
+}
+
 /// An ISAKMP SA, from its first message on.
 struct Association: Sendable {
-    let cookies: IKECookies
+    var cookies: IKECookies
+    /// Who began it.
+    let role: IKERole
+    /// How phase 1 goes.
+    let exchange: ExchangeType
+    /// What the peer's vendor ids promise.
+    var capabilities: PeerCapabilities = []
     /// The path of the last message that was believed.
     var path: IKEPath
     /// Where message 1 came from: the port may not be that of message 5.
@@ -134,9 +168,16 @@ struct Association: Sendable {
         var isFinished: Bool { if case .finished = state { true } else { false } }
     }
 
-    init(cookies: IKECookies, path: IKEPath, state: State) {
-        (self.cookies, self.path, firstRemote, self.state) = (cookies, path, path.remote, state)
+    init(
+        cookies: IKECookies, role: IKERole = .responder, exchange: ExchangeType = .identityProtection, path: IKEPath,
+        state: State
+    ) {
+        (self.cookies, self.role, self.exchange) = (cookies, role, exchange)
+        (self.path, firstRemote, self.state) = (path, path.remote, state)
     }
+
+    /// The cookie that we chose, by which the engine knows the SA.
+    var ownCookie: UInt64 { role == .responder ? cookies.responder : cookies.initiator }
 
     /// The key under which the first message is remembered.
     var firstMessage: IKEEngine.FirstMessageKey {

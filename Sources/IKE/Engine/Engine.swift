@@ -26,6 +26,13 @@ public struct IKEEngine: Sendable {
     var peersByKey: [PeerKey: PeerID] = [:]
     /// Pairs of IPsec SAs by inbound SPI.
     var children: [UInt32: Child] = [:]
+    /// Messages of which some fragments are here, by token, and which those are.
+    var partialMessages: [UInt64: PartialMessage] = [:]
+    var partialMessagesByKey: [FragmentKey: UInt64] = [:]
+    var partialKnown = ArrivalList()
+    var partialStrangers = ArrivalList()
+    var lastPartialMessage: UInt64 = 0
+    var lastFragmentID: UInt16 = 0
     var deadlines = DeadlineQueue<Deadline>()
     /// Whom the work under way is for.
     var workTargets: [UInt64: WorkTarget] = [:]
@@ -43,6 +50,8 @@ public struct IKEEngine: Sendable {
     }
 
     enum Deadline: Hashable, Sendable {
+        /// The fragments of a message must all be here.
+        case partialMessage(UInt64)
         /// Main mode must be over, and stored answers are forgotten.
         case mainMode(UInt64)
         /// A refused first message is forgotten.
@@ -103,7 +112,11 @@ public struct IKEEngine: Sendable {
         using generator: inout some RandomNumberGenerator
     ) {
         do throws(IKEDrop) {
-            let message = try Self.message(datagram, path: IKEPath(local: local, remote: remote), limits: limits)
+            var message = try Self.message(datagram, path: IKEPath(local: local, remote: remote), limits: limits)
+            if message.header.nextPayload == .fragment {
+                guard let whole = try receiveFragment(message, now: now) else { return }
+                message = whole
+            }
             switch message.header.exchange {
             case .identityProtection: try receiveMainMode(message, now: now, using: &generator)
             case .quickMode: try receiveQuickMode(message, now: now, using: &generator)
@@ -125,8 +138,19 @@ public struct IKEEngine: Sendable {
         {
             bytes.removeFirst(4)
         }
+        return try message(bytes, path: path)
+    }
+
+    static func message(_ bytes: [UInt8], path: IKEPath) throws(IKEDrop) -> Incoming {
         let header = try Header(parsing: bytes)
         return Incoming(header: header, bytes: bytes, path: path, digest: RequestDigest(bytes))
+    }
+
+    /// The ISAKMP SA of these cookies, whoever began it.
+    func association(of cookies: IKECookies) -> Association? {
+        if let association = associations[cookies.responder], association.cookies == cookies { return association }
+        if let association = associations[cookies.initiator], association.cookies == cookies { return association }
+        return nil
     }
 
     /// Aggressive mode, transactions, new groups: the place where they will be taken in.
@@ -150,6 +174,9 @@ public struct IKEEngine: Sendable {
     public mutating func handleTimeout(now: Instant, using generator: inout some RandomNumberGenerator) {
         while let deadline = deadlines.popDue(now) {
             switch deadline {
+            case .partialMessage(let token):
+                forgetPartialMessage(token)
+                drops.count(.partialMessageExpired)
             case .mainMode(let cookie): endMainMode(cookie)
             case .refusal(let key): refusedFirstMessages.remove(key)
             case .association(let cookie):
@@ -209,7 +236,10 @@ public struct IKEEngine: Sendable {
 
     mutating func transmit(_ message: [UInt8], on path: IKEPath) {
         let transmit = IKETransmit(local: path.local, remote: path.remote)
-        if !transmits.append((transmit, message), maximum: limits.outputMaximum) { drops.count(.outputFull) }
+        for datagram in datagrams(message)
+        where !transmits.append((transmit, datagram), maximum: limits.outputMaximum) {
+            drops.count(.outputFull)
+        }
     }
 
     /// Events about SAs must never be lost, so only refusals, which have a rate of their own, count as overflow.

@@ -97,9 +97,8 @@ extension IKEEngine {
         // Only vendor ids that the peer has sent too: an answer is never much larger than its question.
         var payloads = [Payload(type: .securityAssociation, body: offer.chosen.answer)]
         if let variant = offer.variant { payloads.append(Payload(type: .vendorID, body: variant.vendorID.bytes)) }
-        if offer.vendorIDs.contains(.deadPeerDetection) {
-            payloads.append(Payload(type: .vendorID, body: IKEVendorID.deadPeerDetection.bytes))
-        }
+        association.capabilities = PeerCapabilities(offer.vendorIDs)
+        payloads += association.capabilities.answeringVendorIDs.map { Payload(type: .vendorID, body: $0) }
         let answer = MessageWriter.message(Header(cookies: cookies, exchange: .identityProtection), payloads)
         guard Self.isWithinAmplification(answer: answer.count, question: message.bytes.count) else {
             throw .answerTooLarge

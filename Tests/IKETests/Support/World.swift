@@ -28,6 +28,8 @@ struct World {
     var faults = Faults()
     var acceptsQuickModes = true
     var performsWork = true
+    /// What the client makes of a message: its fragments.
+    var cut: ([UInt8]) -> [[UInt8]] = { [$0] }
     var events: [IKEEvent] = []
     var sent: [(bytes: [UInt8], transmit: IKETransmit)] = []
     /// What the client has sent.
@@ -106,7 +108,9 @@ struct World {
     mutating func run(for duration: Duration) {
         let end = now + duration
         while true {
-            for item in client.outbox { launch(item.bytes, toGateway: true, floated: item.floated) }
+            for item in client.outbox {
+                for bytes in cut(item.bytes) { launch(bytes, toGateway: true, floated: item.floated) }
+            }
             recorded += client.outbox
             client.outbox.removeAll()
             let arrival = flights.map(\.arrival).min()
