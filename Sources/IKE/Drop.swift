@@ -117,6 +117,8 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case halfOpenExpired
     /// A message 3 beyond the limit of unauthenticated exchanges.
     case tooManyUnauthenticated
+    /// A first message of aggressive mode beyond the rate.
+    case aggressiveRateLimited
     /// A message 5 beyond the limit of ISAKMP SAs.
     case tooManyAssociations
     /// Work beyond the queue's limit.

@@ -24,6 +24,8 @@ public enum IKERefusalReason: String, Sendable {
     case preSharedKeyMismatch
     /// No pre-shared key is configured for its address.
     case noPreSharedKey
+    /// No group and no key is configured for the identity that it names: see the detail.
+    case unknownIdentity
     /// Its Diffie-Hellman value must not be used.
     case publicValueRefused
     /// It asks for aggressive mode, which is off.

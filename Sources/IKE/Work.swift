@@ -2,18 +2,35 @@ import Cryptography
 
 /// A Diffie-Hellman computation, to be run beside the control loop.
 public struct IKEWork: Sendable {
+    enum Task: Sendable {
+        /// A key pair and, with the peer's public value, the shared secret.
+        case exchange([UInt8])
+        /// A key pair.
+        case generate
+        /// The shared secret of a key pair with the peer's public value.
+        case agree(DiffieHellmanKeyPair, [UInt8])
+    }
+
     /// Names the work, so that the result finds back.
     public let id: UInt64
     /// The group.
     public let group: DiffieHellmanGroup
-    let peerPublicValue: [UInt8]
+    let task: Task
 
-    /// Makes a key pair and computes the shared secret. Pure but for the randomness of the key; takes about a millisecond.
+    /// Computes. Pure but for the randomness of keys; takes about a millisecond.
     public func perform() -> IKEWorkResult {
         do {
-            let pair = try DiffieHellmanKeyPair.generate(group)
-            let secret = try pair.sharedSecret(with: peerPublicValue)
-            return IKEWorkResult(id: id, outcome: .success(.init(publicValue: pair.publicValue, sharedSecret: secret)))
+            let outcome: IKEWorkResult.Agreement
+            switch task {
+            case .exchange(let publicValue):
+                let pair = try DiffieHellmanKeyPair.generate(group)
+                outcome = .init(pair: pair, sharedSecret: try pair.sharedSecret(with: publicValue))
+            case .generate:
+                outcome = .init(pair: try DiffieHellmanKeyPair.generate(group), sharedSecret: SecretBytes([]))
+            case .agree(let pair, let publicValue):
+                outcome = .init(pair: pair, sharedSecret: try pair.sharedSecret(with: publicValue))
+            }
+            return IKEWorkResult(id: id, outcome: .success(outcome))
         } catch {
             return IKEWorkResult(id: id, outcome: .failure(error))
         }
@@ -23,8 +40,11 @@ public struct IKEWork: Sendable {
 /// What came of a piece of work, for ``IKEEngine/complete(_:now:using:)``.
 public struct IKEWorkResult: Sendable {
     struct Agreement: Sendable {
-        let publicValue: [UInt8]
+        let pair: DiffieHellmanKeyPair
+        /// The shared secret; empty where only a key pair was wanted.
         let sharedSecret: SecretBytes
+
+        var publicValue: [UInt8] { pair.publicValue }
     }
 
     /// The work's name.

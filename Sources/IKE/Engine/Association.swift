@@ -61,7 +61,11 @@ struct Association: Sendable {
         case computing(KeyExchange)
         /// Message 4 is sent: there are keys, but the peer has not proved to know the pre-shared key.
         case awaitingAuthentication(Unauthenticated)
-        /// Message 6 is sent.
+        /// Aggressive mode's message 1 has come, Diffie-Hellman runs.
+        case computingAggressive(Aggressive)
+        /// Aggressive mode's message 2 is sent: the peer has not proved to know the pre-shared key.
+        case awaitingProof(Unauthenticated)
+        /// Phase 1 is over.
         case established(Established)
     }
 
@@ -86,6 +90,20 @@ struct Association: Sendable {
         let workID: UInt64
     }
 
+    /// What is known after aggressive mode's message 1.
+    struct Aggressive: Sendable {
+        let offer: Offer
+        let request: RequestDigest
+        /// How long message 1 was: its answer may not be much longer.
+        let questionBytes: Int
+        let publicValue: [UInt8]
+        let nonce: [UInt8]
+        let identity: IKEIdentity
+        /// IDii_b, for HASH_I.
+        let identification: [UInt8]
+        var workID: UInt64
+    }
+
     /// What is known after message 4.
     struct Unauthenticated: Sendable {
         let offer: Offer
@@ -95,6 +113,8 @@ struct Association: Sendable {
         let nat: IKENATDetection?
         let hidesOwnNAT: Bool
         let initializationVector: [UInt8]
+        /// IDii_b, where it has come already: in aggressive mode.
+        var identification: [UInt8] = []
         /// Whether a failed message 5 has been reported already.
         var isRefusalReported = false
     }

@@ -20,6 +20,9 @@ struct TestInitiator {
         var selectors: [[UInt8]] = [[1, 17, 6, 165, 192, 0, 2, 7], [1, 17, 6, 165, 198, 51, 100, 1]]
         var originalAddressCount = 2
         var quickGroup: DiffieHellmanGroup?
+        /// Aggressive mode with a key of this group, rather than main mode.
+        var aggressiveGroup: DiffieHellmanGroup?
+        var encryptsAggressiveProof = true
         var quickOffer: @Sendable (_ spi: [UInt8], _ mode: Int) -> [UInt8] = {
             Offers.strongSwanQuick(spi: $0, mode: $1, combined: true)
         }
@@ -125,13 +128,20 @@ struct TestInitiator {
         responderCookie = [UInt8](repeating: 0, count: 8)
         hasFloated = false
         phase = .sentOffer
+        nonce = generator.bytes(24)
+        pair = settings.aggressiveGroup.flatMap { try? DiffieHellmanKeyPair.generate($0) }
         send(firstMessage, retransmit: true, now: now)
     }
 
     var firstMessage: [UInt8] {
-        let payloads = [(type: 1, body: settings.offer)] + settings.vendorIDs.map { (type: 13, body: $0) }
+        var payloads = [(type: 1, body: settings.offer)]
+        if let pair, settings.aggressiveGroup != nil {
+            payloads += [(4, pair.publicValue), (10, nonce), (5, settings.identity)]
+        }
+        payloads += settings.vendorIDs.map { (type: 13, body: $0) }
         return message(
-            initiatorCookie, [UInt8](repeating: 0, count: 8), exchange: 2, first: 1, body: chain(payloads))
+            initiatorCookie, [UInt8](repeating: 0, count: 8), exchange: settings.aggressiveGroup == nil ? 2 : 4,
+            first: 1, body: chain(payloads))
     }
 
     // MARK: - Receiving
@@ -145,10 +155,12 @@ struct TestInitiator {
         }
         switch (bytes[18], phase) {
         case (2, .sentOffer): receiveAnswer(bytes, now: now)
+        case (4, .sentOffer): receiveAggressiveAnswer(bytes, now: now)
         case (2, .sentKeyExchange): receiveKeyExchange(bytes, now: now)
         case (2, .sentAuthentication): receiveAuthentication(bytes)
         case (32, .established): receiveQuick(bytes, now: now)
         case (5, .established): receiveInformational(bytes)
+        case (4, .established): outbox.append((aggressiveProof, hasFloated))
         default: break
         }
     }
@@ -201,13 +213,50 @@ struct TestInitiator {
         hash.digest(initiatorCookie + responderCookie + endpoint.address.octets + be16(Int(endpoint.port)))
     }
 
-    private mutating func receiveKeyExchange(_ bytes: [UInt8], now: Instant) {
-        guard bytes[16] == 4, var keys, let pair else { return }
-        let payloads = unchain(Array(bytes.dropFirst(28)), first: 4)
-        guard let public_ = payloads.first(where: { $0.type == 4 })?.body,
+    private mutating func receiveAggressiveAnswer(_ bytes: [UInt8], now: Instant) {
+        guard bytes[16] == 1 else { return }
+        responderCookie = Array(bytes[8..<16])
+        let payloads = unchain(Array(bytes.dropFirst(28)), first: 1)
+        answeredTransform = Array(payloads[0].body.dropFirst(16))
+        answeredVendorIDs = payloads.filter { $0.type == 13 }.map(\.body)
+        keys = Self.keys(attributes: Array(answeredTransform.dropFirst(8)))
+        guard let pair, keys?.group == settings.aggressiveGroup, let public_ = deriveKeys(payloads), let keys else {
+            return phase = .failed
+        }
+        responderIdentity = payloads.first { $0.type == 5 }?.body ?? []
+        let cookies = initiatorCookie + responderCookie
+        let expected = hmac(
+            keys.hash, keys.root,
+            public_ + pair.publicValue + responderCookie + initiatorCookie + settings.offer + responderIdentity)
+        guard payloads.first(where: { $0.type == 8 })?.body == expected else { return phase = .failed }
+        let proof = hmac(
+            keys.hash, keys.root, pair.publicValue + public_ + cookies + settings.offer + settings.identity)
+        var list = [(type: 8, body: proof)]
+        if settings.natTraversal, payloads.contains(where: { $0.type == detectionType }) {
+            list += [settings.server, settings.own].map { (detectionType, detection($0, keys.hash)) }
+        }
+        if settings.sendsInitialContact { list.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
+        hasFloated = believesOwnNAT || believesServerNAT
+        let last =
+            settings.encryptsAggressiveProof
+            ? encrypted(exchange: 4, id: [0, 0, 0, 0], list)
+            : message(initiatorCookie, responderCookie, exchange: 4, first: 8, body: chain(list))
+        lastBlock = iv
+        settle()
+        aggressiveProof = last
+        send(last, retransmit: false, now: now)
+        phase = .established
+    }
+
+    var aggressiveProof: [UInt8] = []
+    private var detectionType: Int { settings.usesDraftNumbers ? 130 : 20 }
+
+    /// Derives the keys and learns of NATs; returns the responder's public value.
+    private mutating func deriveKeys(_ payloads: [(type: Int, body: [UInt8])]) -> [UInt8]? {
+        guard var keys, let pair, let public_ = payloads.first(where: { $0.type == 4 })?.body,
             let responderNonce = payloads.first(where: { $0.type == 10 })?.body,
             let secret = try? pair.sharedSecret(with: public_)
-        else { return phase = .failed }
+        else { return nil }
         let shared = IKETests.bytes(of: secret)
         let cookies = initiatorCookie + responderCookie
         keys.root = hmac(keys.hash, settings.preSharedKey, nonce + responderNonce)
@@ -222,13 +271,21 @@ struct TestInitiator {
         }
         keys.encryption = Array(keys.encryption.prefix(keys.cipher.keyLength))
         self.keys = keys
-        let detections = payloads.filter { $0.type == (settings.usesDraftNumbers ? 130 : 20) }.map(\.body)
+        let detections = payloads.filter { $0.type == detectionType }.map(\.body)
         if detections.count >= 2 {
             believesOwnNAT = detections[0] != detection(settings.own, keys.hash)
             believesServerNAT = !detections.dropFirst().contains(detection(settings.server, keys.hash))
         }
         iv = Array(keys.hash.digest(pair.publicValue + public_).prefix(keys.cipher.blockLength))
         responderPublic = public_
+        return public_
+    }
+
+    private mutating func receiveKeyExchange(_ bytes: [UInt8], now: Instant) {
+        guard bytes[16] == 4, let pair else { return }
+        let payloads = unchain(Array(bytes.dropFirst(28)), first: 4)
+        guard let public_ = deriveKeys(payloads), let keys else { return phase = .failed }
+        let cookies = initiatorCookie + responderCookie
         let identityHash = hmac(
             keys.hash, keys.root, pair.publicValue + public_ + cookies + settings.offer + settings.identity)
         var list = [(type: 5, body: settings.identity), (type: 8, body: identityHash)]
