@@ -58,7 +58,9 @@ extension Certificate {
         case .name(.mailAddress(let name)):
             return !name.isEmpty
                 && alternativeNames.contains {
-                    if case .mailAddress(let own) = $0 { own.comparableMailAddress == name.comparableMailAddress } else {
+                    if case .mailAddress(let own) = $0 {
+                        own.comparableMailAddress == name.comparableMailAddress
+                    } else {
                         false
                     }
                 }
@@ -104,7 +106,8 @@ struct NamePattern {
             if byte == UInt8(ascii: " "), bytes.isEmpty || bytes.last == UInt8(ascii: ",") { continue }
             bytes.append(byte)
         }
-        parts = bytes.lowercasedASCII.split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false).map(Array.init)
+        parts = bytes.lowercasedASCII.split(separator: UInt8(ascii: "*"), omittingEmptySubsequences: false).map(
+            Array.init)
     }
 
     /// A star never covers what ends a part of a distinguished name, nor what escapes such a thing: otherwise a subject

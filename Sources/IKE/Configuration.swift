@@ -62,6 +62,8 @@ public struct PhaseTwoAlgorithms: Sendable, Equatable {
 
 /// The pre-shared keys. Main mode can choose only by address: the identity comes encrypted with the key.
 public struct PreSharedKeys: Sendable {
+    /// The keys of peers that name themselves before they prove anything: in aggressive mode.
+    public var byIdentity: [IKEIdentity: SecretBytes] = [:]
     /// The key of every peer that has no other.
     public var defaultKey: SecretBytes?
     /// Keys of peers in a network; the longest prefix wins.
@@ -78,6 +80,18 @@ public struct PreSharedKeys: Sendable {
         let candidates = byNetwork.filter { $0.network.contains(address) }
         return candidates.max { $0.network.prefixLength < $1.network.prefixLength }?.key ?? defaultKey
     }
+}
+
+/// Whom aggressive mode is for: macOS and iOS with a group name, Android with an IPsec identifier, old routers.
+public struct IKEGroups: Sendable {
+    /// The pre-shared keys of groups by name, which the peer sends as ID_KEY_ID, ID_FQDN or ID_USER_FQDN.
+    public var byName: [String: SecretBytes] = [:]
+    /// Whether any identity may use the keys of main mode. For a laboratory: who can listen, or only asks, gets to try
+    /// keys against a hash of ours without our noticing.
+    public var acceptsAny = false
+
+    /// No groups.
+    public init() {}
 }
 
 /// How long SAs live at most. The peer's own life is accepted up to these.
@@ -99,8 +113,21 @@ public struct IKELifetimes: Sendable, Equatable {
 public struct IKELimits: Sendable, Equatable {
     /// The most bytes of a message.
     public var messageBytesMaximum = 16_384
+    /// The longest message that is sent in one datagram to a peer that understands fragments: with IPv4, UDP and the
+    /// non-ESP marker 1280 bytes.
+    public var unfragmentedBytesMaximum = 1248
+    /// The most fragments of a message.
+    public var fragmentsPerMessageMaximum = 64
+    /// The most messages of known exchanges that are being put together. The oldest makes room.
+    public var partialMessagesMaximum = 1024
+    /// The most of these from one address.
+    public var partialMessagesPerAddressMaximum = 256
+    /// The most first messages that are being put together, of which nobody knows who sends them.
+    public var partialFirstMessagesMaximum = 64
+    /// The most of these from one address.
+    public var partialFirstMessagesPerAddressMaximum = 4
     /// The most payloads in a message.
-    public var payloadsMaximum = 64
+    public var payloadsMaximum = 128
     /// The most proposals in an SA payload.
     public var proposalsMaximum = 64
     /// The most transforms in an SA payload, all proposals together.
@@ -113,6 +140,12 @@ public struct IKELimits: Sendable, Equatable {
     public var unauthenticatedMaximum = 2048
     /// The most of these from one address.
     public var unauthenticatedPerAddressMaximum = 256
+    /// The most of these in aggressive mode, which have cost us a Diffie-Hellman and have shown nothing.
+    public var aggressiveMaximum = 256
+    /// The most of these from one address.
+    public var aggressivePerAddressMaximum = 16
+    /// First messages of aggressive mode per second that are worth a Diffie-Hellman.
+    public var aggressivePerSecond = 200
     /// How long an exchange may take.
     public var exchangeLifetime: Duration = .seconds(30)
     /// The most Diffie-Hellman computations that wait at once.
@@ -158,6 +191,8 @@ public struct IKEConfiguration: Sendable {
     public var preSharedKeys: PreSharedKeys
     /// The certificates; nil for none.
     public var certificates: IKECertificates?
+    /// The groups of aggressive mode, which is off where there is none and no key by identity.
+    public var groups = IKEGroups()
     /// The address that we name as our identity, for a gateway behind a NAT; otherwise the one that the packet came to.
     public var identityAddress: IPAddress?
     /// Whether a Microsoft client is told that the gateway is not behind a NAT when it is. Without it, Windows connects
@@ -173,6 +208,32 @@ public struct IKEConfiguration: Sendable {
         phaseOne = PhaseOneAlgorithms(profile)
         phaseTwo = PhaseTwoAlgorithms(profile)
         self.preSharedKeys = preSharedKeys
+    }
+
+    /// The methods that a peer at `address` may use, of those that we have the means for.
+    func authenticationMethods(at address: IPAddress) -> [PhaseOneAuthenticationMethod] {
+        let signatures = certificates?.methods ?? []
+        return authenticationMethods.filter {
+            $0 == .preSharedKey ? preSharedKeys.key(for: address) != nil : signatures.contains($0)
+        }
+    }
+
+    /// Whether aggressive mode is for anybody.
+    var allowsAggressiveMode: Bool {
+        groups.acceptsAny || !groups.byName.isEmpty || !preSharedKeys.byIdentity.isEmpty
+    }
+
+    /// The key of who names itself in aggressive mode: its own, that of its group, or where any may come that of its
+    /// address.
+    func preSharedKey(for identity: IKEIdentity, at address: IPAddress) -> SecretBytes? {
+        if let key = preSharedKeys.byIdentity[identity] { return key }
+        let names = [IKEIdentity.keyID, IKEIdentity.domainName, IKEIdentity.userDomainName]
+        if names.contains(identity.type), let name = String(validating: identity.data, as: UTF8.self),
+            let key = groups.byName[name]
+        {
+            return key
+        }
+        return groups.acceptsAny ? preSharedKeys.key(for: address) : nil
     }
 
     /// Accepts Diffie-Hellman group 2 as the last choice, and nothing else of the legacy profile.

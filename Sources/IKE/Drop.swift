@@ -17,8 +17,18 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case unsupportedExchange
     /// Aggressive mode, which no configured rule allows.
     case aggressiveModeDisabled
-    /// A fragment (payload 132), which we did not offer to reassemble.
+    /// A fragment (payload 132) among other payloads.
     case fragment
+    /// A fragment that contradicts itself, or fragments that make no message of their exchange.
+    case malformedFragment
+    /// A fragment that has come before.
+    case repeatedFragment
+    /// More fragments, or more bytes in them, than a message may have.
+    case tooManyFragments
+    /// An incomplete message, the oldest, that made room for a newer one.
+    case partialMessageEvicted
+    /// An incomplete message whose time ran out.
+    case partialMessageExpired
     /// A phase-1 message with a message id.
     case messageIDNotZero
     /// A phase-2 message without a message id.
@@ -111,6 +121,8 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case halfOpenExpired
     /// A message 3 beyond the limit of unauthenticated exchanges.
     case tooManyUnauthenticated
+    /// A first message of aggressive mode beyond the rate.
+    case aggressiveRateLimited
     /// A message 5 beyond the limit of ISAKMP SAs.
     case tooManyAssociations
     /// Work beyond the queue's limit.

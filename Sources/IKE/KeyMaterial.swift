@@ -57,9 +57,9 @@ struct KeyMaterial: Sendable {
     /// SAi_b | ID_b of the sender).
     func identityHash(
         ownPublic: [UInt8], otherPublic: [UInt8], ownCookie: UInt64, otherCookie: UInt64, securityAssociation: [UInt8],
-        identification: [UInt8]
+        identification: [UInt8], by algorithm: HashAlgorithm? = nil
     ) -> [UInt8] {
-        var prf = HMAC(hash, key: root)
+        var prf = HMAC(algorithm ?? hash, key: root)
         prf.update(ownPublic)
         prf.update(otherPublic)
         prf.update(ownCookie.octets)

@@ -24,6 +24,8 @@ public enum IKERefusalReason: String, Sendable {
     case preSharedKeyMismatch
     /// No pre-shared key is configured for its address.
     case noPreSharedKey
+    /// No group and no key is configured for the identity that it names: see the detail.
+    case unknownIdentity
     /// Its Diffie-Hellman value must not be used.
     case publicValueRefused
     /// It proves itself by a signature and sent no certificate.

@@ -1,19 +1,44 @@
 import Cryptography
 
-/// A Diffie-Hellman computation, to be run beside the control loop.
+/// A Diffie-Hellman computation or a check of certificates and signatures, to be run beside the control loop.
 public struct IKEWork: Sendable {
+    enum Task: Sendable {
+        /// A key pair and, with the peer's public value, the shared secret.
+        case exchange([UInt8])
+        /// A key pair.
+        case generate
+        /// The shared secret of a key pair with the peer's public value.
+        case agree(DiffieHellmanKeyPair, [UInt8])
+        /// The peer's signature and certificates, and our own signature.
+        case authenticate(SignatureAuthentication)
+    }
+
     /// Names the work, so that the result finds back.
     public let id: UInt64
-    /// The group.
+    /// The group of the exchange.
     public let group: DiffieHellmanGroup
-    let peerPublicValue: [UInt8]
+    let task: Task
 
-    /// Makes a key pair and computes the shared secret. Pure but for the randomness of the key; takes about a millisecond.
-    public func perform() -> IKEWorkResult {
+    /// Computes. Pure but for the randomness of keys; takes about a millisecond.
+    ///
+    /// - Parameter wallSeconds: The time at which certificates are looked at, in seconds since 1970. At 0, none is valid.
+    public func perform(wallSeconds: Int64 = 0) -> IKEWorkResult {
         do {
-            let pair = try DiffieHellmanKeyPair.generate(group)
-            let secret = try pair.sharedSecret(with: peerPublicValue)
-            return IKEWorkResult(id: id, outcome: .success(.init(publicValue: pair.publicValue, sharedSecret: secret)))
+            let outcome: IKEWorkResult.Agreement
+            switch task {
+            case .exchange(let publicValue):
+                let pair = try DiffieHellmanKeyPair.generate(group)
+                outcome = .init(pair: pair, sharedSecret: try pair.sharedSecret(with: publicValue))
+            case .generate:
+                outcome = .init(pair: try DiffieHellmanKeyPair.generate(group), sharedSecret: SecretBytes([]))
+            case .agree(let pair, let publicValue):
+                outcome = .init(pair: pair, sharedSecret: try pair.sharedSecret(with: publicValue))
+            case .authenticate(let authentication):
+                return IKEWorkResult(
+                    id: id, outcome: .failure(.libraryFailure),
+                    authentication: authentication.perform(wallSeconds: wallSeconds))
+            }
+            return IKEWorkResult(id: id, outcome: .success(outcome))
         } catch {
             return IKEWorkResult(id: id, outcome: .failure(error))
         }
@@ -23,11 +48,16 @@ public struct IKEWork: Sendable {
 /// What came of a piece of work, for ``IKEEngine/complete(_:now:using:)``.
 public struct IKEWorkResult: Sendable {
     struct Agreement: Sendable {
-        let publicValue: [UInt8]
+        let pair: DiffieHellmanKeyPair
+        /// The shared secret; empty where only a key pair was wanted.
         let sharedSecret: SecretBytes
+
+        var publicValue: [UInt8] { pair.publicValue }
     }
 
     /// The work's name.
     public let id: UInt64
     let outcome: Result<Agreement, CryptographyError>
+    /// What came of checking a signature; nil for other work.
+    var authentication: Result<SignatureAuthentication.Proven, CertificateRefusal>?
 }

@@ -151,8 +151,8 @@ struct CertificateTests {
         #expect(comma.subjectText == "CN=client\\,O\\=Example" || comma.subjectText == "CN=client\\,O=Example")
         #expect(!comma.hasName(like: "CN=*,O=Example"))
         #expect(!comma.hasName(like: "CN=*"))
-        let many = NamePattern(String(repeating: "*a", count: 200))
-        #expect(!many.matches(String(repeating: "a", count: 4000) + "b"))
+        let many = NamePattern(String(repeating: "*a", count: 50))
+        #expect(!many.matches(String(repeating: "a", count: 1000) + "b"))
     }
 }
 

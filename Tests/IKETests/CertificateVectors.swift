@@ -14,7 +14,9 @@ enum CertificateVectors {
     static func bytes(_ name: String) -> [UInt8] {
         var parts = #filePath.split(separator: "/")
         parts.removeLast(2)
-        guard let file = fopen("/" + parts.joined(separator: "/") + "/Vectors/certificates/\(name)", "r") else { return [] }
+        guard let file = fopen("/" + parts.joined(separator: "/") + "/Vectors/certificates/\(name)", "r") else {
+            return []
+        }
         defer { fclose(file) }
         var bytes = [UInt8](repeating: 0, count: 1 << 20)
         let count = fread(&bytes, 1, bytes.count, file)

@@ -29,7 +29,7 @@ struct ClientTests {
             world.client.answeredTransform
                 == transform(
                     number: 1, id: 1, last: true, Offers.phaseOne(7, 256, 2, 20, life: Offers.windowsLife)))
-        #expect(world.client.answeredVendorIDs == [Offers.natTraversal])
+        #expect(world.client.answeredVendorIDs == [Offers.natTraversal, Offers.fragmentation])
         world.client.startQuickMode(id: [0, 0, 0, 1], now: world.now)
         world.run(for: .seconds(2))
         #expect(world.keysAgree)
@@ -87,7 +87,7 @@ struct ClientTests {
         world.translate()
         world.dialIn()
         #expect(world.established.first?.suite == PhaseOneSuite(cipher: .tripleDES, hash: .sha1, group: .modp2048))
-        #expect(world.client.answeredVendorIDs == [Offers.draft02n])
+        #expect(world.client.answeredVendorIDs == [Offers.draft02n, Offers.fragmentation])
         #expect(world.keysAgree)
         #expect(world.ready.first?.isUDPEncapsulated == true)
         #expect(world.ready.first?.suite == ESPNegotiatedSuite(cipher: .tripleDES, integrity: .hmacSHA1))
@@ -126,7 +126,10 @@ struct ClientTests {
         world.translate()
         world.dialIn()
         #expect(world.established.first?.suite == PhaseOneSuite(cipher: .aes256, hash: .sha256, group: .modp2048))
-        #expect(world.client.answeredVendorIDs == [Offers.natTraversal, Offers.deadPeerDetection])
+        #expect(
+            world.client.answeredVendorIDs == [
+                Offers.natTraversal, Offers.deadPeerDetection, Offers.fragmentation + hex("80000000"),
+            ])
         #expect(world.keysAgree)
         #expect(world.initialContacts == 1)
         #expect(world.ready.first?.selectors?.initiator.port == 0xd431)
@@ -167,7 +170,10 @@ struct ClientTests {
         world.dialIn()
         #expect(world.established.first?.suite == PhaseOneSuite(cipher: .aes128, hash: .sha256, group: .modp3072))
         #expect(world.keysAgree)
-        #expect(world.client.answeredVendorIDs == [Offers.natTraversal, Offers.deadPeerDetection])
+        #expect(
+            world.client.answeredVendorIDs == [
+                Offers.natTraversal, Offers.deadPeerDetection, Offers.fragmentation + hex("80000000"),
+            ])
     }
 
     @Test("a cheap router in the legacy profile, refused by default")

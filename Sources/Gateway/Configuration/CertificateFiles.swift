@@ -58,7 +58,8 @@ public struct CertificateFiles: Sendable, Equatable {
         var warnings: [Failure] = []
         var anchors: [Certificate] = []
         for path in try files(authorities, "ca", Self.certificateEndings) {
-            let found = try read(path, "ca", maximum: Int(Certificate.bytesMaximum) * 64) { bytes throws(CertificateError) in
+            let found = try read(path, "ca", maximum: Int(Certificate.bytesMaximum) * 64) {
+                bytes throws(CertificateError) in
                 try Certificate.all(in: bytes)
             }
             for certificate in found where !anchors.contains(certificate) { anchors.append(certificate) }
@@ -108,7 +109,8 @@ public struct CertificateFiles: Sendable, Equatable {
             }
             let validity = chain[0].validity
             if validity.upperBound < wallSeconds {
-                warnings.append(Failure(key: "certificate", problem: "\(quoted(path)) has expired: clients will refuse it"))
+                warnings.append(
+                    Failure(key: "certificate", problem: "\(quoted(path)) has expired: clients will refuse it"))
             } else if validity.upperBound - wallSeconds < Self.warningSeconds {
                 warnings.append(
                     Failure(
@@ -127,7 +129,8 @@ public struct CertificateFiles: Sendable, Equatable {
             let file = try PrivateFile.read(path, bytesMaximum: SignatureKey.bytesMaximum, followsLinks: true)
             bytes = file.bytes
             if file.mode & 0o007 != 0 {
-                warnings.append(Failure(key: "key", problem: "\(quoted(path)) can be read by everybody on this machine"))
+                warnings.append(
+                    Failure(key: "key", problem: "\(quoted(path)) can be read by everybody on this machine"))
             }
         } catch {
             throw Failure(key: "key", problem: "\(quoted(path)) cannot be read: \(error.description)")

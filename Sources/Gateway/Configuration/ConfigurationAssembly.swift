@@ -168,7 +168,8 @@ extension ConfigurationAssembly {
         files.ownIdentity = section.ownIdentity.value ?? .distinguishedName
         files.strength = profile == .legacy ? .legacy : .modern
         if files.requiresRevocationCheck, files.revocationLists.isEmpty {
-            issues.append(inner("crl").issue("is missing, and requireRevocationCheck needs it", allowed: "files or folders"))
+            issues.append(
+                inner("crl").issue("is missing, and requireRevocationCheck needs it", allowed: "files or folders"))
             return nil
         }
         return load(files, section, inner)
@@ -181,10 +182,10 @@ extension ConfigurationAssembly {
             "ca": section.authorities.place, "certificate": section.certificates.place, "key": section.keys.place,
             "crl": section.revocationLists.place,
         ]
-        let place = { (key: String) in (places[key] ?? nil) ?? inner(key) }
+        func place(_ key: String) -> SettingPlace { (places[key] ?? nil) ?? inner(key) }
         do throws(CertificateFiles.Failure) {
             let (loaded, found) = try files.load(wallSeconds: SystemClock.wallSeconds)
-            warnings += found.map { place($0.key).issue($0.problem) }
+            for warning in found { warnings.append(place(warning.key).issue(warning.problem)) }
             return CertificateConfiguration(files: files, loaded: loaded)
         } catch {
             issues.append(place(error.key).issue(error.problem))

@@ -8,7 +8,8 @@ struct ConfigurationFile {
     /// What each mapping may have in it.
     private enum Keys {
         static let top = [
-            "profile", "enableModp1024", "authentication", "psk", "certificates", "publicAddress", "endpoints", "users", "l2tp", "ppp", "dns", "nbns",
+            "profile", "enableModp1024", "authentication", "psk", "certificates", "publicAddress", "endpoints", "users",
+            "l2tp", "ppp", "dns", "nbns",
             "masquerade", "interface", "workers", "log", "limits", "lifetimes",
         ]
         static let user = ["name", "password", "address"]
@@ -25,7 +26,8 @@ struct ConfigurationFile {
     }
 
     /// Every key there is, in whichever mapping.
-    static let everyKey = Keys.top + Keys.certificates + Keys.user + Keys.l2tp + Keys.ppp + Keys.log + Keys.limits + Keys.lifetimes
+    static let everyKey =
+        Keys.top + Keys.certificates + Keys.user + Keys.l2tp + Keys.ppp + Keys.log + Keys.limits + Keys.lifetimes
 
     private let name: String
     private var issues: [ConfigurationIssue] = []

@@ -1,3 +1,4 @@
+import Cryptography
 import IKE
 import IO
 import Logging

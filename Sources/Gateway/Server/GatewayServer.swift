@@ -56,7 +56,7 @@ final class GatewayServer {
             ikeSender: ports[0].ikeSender, encapsulatedSender: ports[0].encapsulatedSender, log: log, ended: ended)
         threads = try Self.startWorkers(
             ports, handles: handles, reports: plane.reports, routes: routes, configuration: configuration)
-        let plane = plane
+        let (plane, loop) = (plane, loop)
         operatorSocket = try OperatorSocket(path: socketPath, on: loop) { line, respond in
             plane.assumeIsolated { respond($0.answer(line)) }
         }

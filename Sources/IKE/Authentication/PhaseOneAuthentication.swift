@@ -56,6 +56,17 @@ struct PhaseOneAuthentication: Sendable {
         return prf.finishSecret()
     }
 
+    /// The hash of the HMAC that gives HASH_I and HASH_R. For ECDSA the method names it, whatever was negotiated for the
+    /// rest (RFC 4754 section 4); RSA signs what the negotiated one gives (RFC 2409 section 5.1).
+    func proofHash(negotiated: HashAlgorithm) -> HashAlgorithm {
+        switch method {
+        case .preSharedKey, .rsaSignature: negotiated
+        case .ecdsaSignatureP256: .sha256
+        case .ecdsaSignatureP384: .sha384
+        case .ecdsaSignatureP521: .sha512
+        }
+    }
+
     // MARK: - Payloads
 
     /// The message that carries a proof: main mode's 5 (and 6), aggressive mode's 2 and 3.
@@ -76,13 +87,14 @@ struct PhaseOneAuthentication: Sendable {
         if method.isSignature {
             occurrences[.hash] = nil
             occurrences[.signature] = 1...1
-            occurrences[.certificate] = 0...8
-            occurrences[.certificateRequest] = 0...16
+            occurrences[.certificate] = 0...SignatureAuthentication.certificatesMaximum
+            occurrences[.certificateRequest] = PayloadRules.certificateRequests
         }
         return PayloadRules(first: step == .aggressiveSecond ? .securityAssociation : nil, occurrences: occurrences)
     }
 
-    /// Our proof of `hash`, which is HASH_I or HASH_R as our role says.
+    /// Our proof of `hash`, which is HASH_I or HASH_R as our role says. A signature takes too long for the control loop:
+    /// ``SignatureAuthentication`` makes and checks those.
     func proof(of hash: [UInt8]) throws(IKEDrop) -> [Payload] {
         switch method {
         case .preSharedKey: return [Payload(type: .hash, body: hash)]

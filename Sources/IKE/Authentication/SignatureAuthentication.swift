@@ -50,7 +50,9 @@ struct SignatureAuthentication: Sendable {
             PhaseOneAuthenticationMethod($0.keyKind) == method && $0.verifies(peerSignature, of: peerHash)
         }
         guard let signer else {
-            let kind = PhaseOneAuthenticationMethod(first.keyKind) == method ? "" : ", a key of another kind (\(first.keyKind))"
+            let kind =
+                PhaseOneAuthenticationMethod(first.keyKind) == method
+                ? "" : ", a key of another kind (\(first.keyKind))"
             throw CertificateRefusal(.badSignature, first.subjectText + kind)
         }
         let certificate = received.remove(at: signer)

@@ -7,9 +7,43 @@ struct RequestDigest: Hashable, Sendable {
     init(_ message: [UInt8]) { bytes = HashAlgorithm.sha256.digest(message) }
 }
 
+/// Our role in an exchange.
+public enum IKERole: String, Sendable {
+    /// We began it.
+    case initiator
+    /// The peer began it.
+    case responder
+}
+
+/// What a peer's vendor ids promise that it can do.
+struct PeerCapabilities: OptionSet, Hashable, Sendable {
+    let rawValue: UInt8
+    /// It puts fragments of IKE messages together.
+    static let fragmentation = PeerCapabilities(rawValue: 1)
+    /// It answers R-U-THERE (RFC 3706 section 5.1).
+    static let deadPeerDetection = PeerCapabilities(rawValue: 2)
+    /// It is of Microsoft's.
+    static let microsoft = PeerCapabilities(rawValue: 4)
+
+    init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    init(_ vendorIDs: [IKEVendorID]) {
+        self = []
+        if vendorIDs.contains(.fragmentation) { insert(.fragmentation) }
+        if vendorIDs.contains(.deadPeerDetection) { insert(.deadPeerDetection) }
+        if vendorIDs.contains(.microsoft) { insert(.microsoft) }
+    }
+}
+
 /// An ISAKMP SA, from its first message on.
 struct Association: Sendable {
-    let cookies: IKECookies
+    var cookies: IKECookies
+    /// Who began it.
+    let role: IKERole
+    /// How phase 1 goes.
+    let exchange: ExchangeType
+    /// What the peer's vendor ids promise.
+    var capabilities: PeerCapabilities = []
     /// The path of the last message that was believed.
     var path: IKEPath
     /// Where message 1 came from: the port may not be that of message 5.
@@ -27,7 +61,13 @@ struct Association: Sendable {
         case computing(KeyExchange)
         /// Message 4 is sent: there are keys, but the peer has not proved to know the pre-shared key.
         case awaitingAuthentication(Unauthenticated)
-        /// Message 6 is sent.
+        /// Aggressive mode's message 1 has come, Diffie-Hellman runs.
+        case computingAggressive(Aggressive)
+        /// Aggressive mode's message 2 is sent: the peer has not proved to know the pre-shared key.
+        case awaitingProof(Unauthenticated)
+        /// Main mode's message 5 has come, its signature is being checked and ours made.
+        case authenticating(Authenticating)
+        /// Phase 1 is over.
         case established(Established)
     }
 
@@ -49,7 +89,38 @@ struct Association: Sendable {
         let nat: IKENATDetection?
         /// The peer's NAT-D of our address, which Windows gets back as our own.
         let parrotedDetection: [UInt8]?
+        /// From which authorities the peer wants our certificate.
+        let requestedAuthorities: [[UInt8]]
         let workID: UInt64
+    }
+
+    /// What is known after message 5, where it carries a signature.
+    struct Authenticating: Sendable {
+        let known: Unauthenticated
+        let request: RequestDigest
+        let path: IKEPath
+        let chain: PayloadChain
+        let identity: IKEIdentity
+        /// How message 6 begins: who we are, and our certificates.
+        let ownPayloads: [Payload]
+        let initializationVector: [UInt8]
+        /// Message 5 itself, for a word in answer to it.
+        let message: IKEEngine.Incoming
+        let workID: UInt64
+    }
+
+    /// What is known after aggressive mode's message 1.
+    struct Aggressive: Sendable {
+        let offer: Offer
+        let request: RequestDigest
+        /// How long message 1 was: its answer may not be much longer.
+        let questionBytes: Int
+        let publicValue: [UInt8]
+        let nonce: [UInt8]
+        let identity: IKEIdentity
+        /// IDii_b, for HASH_I.
+        let identification: [UInt8]
+        var workID: UInt64
     }
 
     /// What is known after message 4.
@@ -61,6 +132,10 @@ struct Association: Sendable {
         let nat: IKENATDetection?
         let hidesOwnNAT: Bool
         let initializationVector: [UInt8]
+        /// From which authorities the peer wanted our certificate in message 3.
+        var requestedAuthorities: [[UInt8]] = []
+        /// IDii_b, where it has come already: in aggressive mode.
+        var identification: [UInt8] = []
         /// Whether a failed message 5 has been reported already.
         var isRefusalReported = false
     }
@@ -134,9 +209,16 @@ struct Association: Sendable {
         var isFinished: Bool { if case .finished = state { true } else { false } }
     }
 
-    init(cookies: IKECookies, path: IKEPath, state: State) {
-        (self.cookies, self.path, firstRemote, self.state) = (cookies, path, path.remote, state)
+    init(
+        cookies: IKECookies, role: IKERole = .responder, exchange: ExchangeType = .identityProtection, path: IKEPath,
+        state: State
+    ) {
+        (self.cookies, self.role, self.exchange) = (cookies, role, exchange)
+        (self.path, firstRemote, self.state) = (path, path.remote, state)
     }
+
+    /// The cookie that we chose, by which the engine knows the SA.
+    var ownCookie: UInt64 { role == .responder ? cookies.responder : cookies.initiator }
 
     /// The key under which the first message is remembered.
     var firstMessage: IKEEngine.FirstMessageKey {

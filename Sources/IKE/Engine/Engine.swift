@@ -21,16 +21,26 @@ public struct IKEEngine: Sendable {
     var halfOpen = ArrivalList()
     /// Exchanges between message 3 and message 5.
     var unauthenticated = ArrivalList()
+    /// Those of them in aggressive mode.
+    var aggressive = ArrivalList()
     var failures = FailureList()
     var peers: [PeerID: Peer] = [:]
     var peersByKey: [PeerKey: PeerID] = [:]
     /// Pairs of IPsec SAs by inbound SPI.
     var children: [UInt32: Child] = [:]
+    /// Messages of which some fragments are here, by token, and which those are.
+    var partialMessages: [UInt64: PartialMessage] = [:]
+    var partialMessagesByKey: [FragmentKey: UInt64] = [:]
+    var partialKnown = ArrivalList()
+    var partialStrangers = ArrivalList()
+    var lastPartialMessage: UInt64 = 0
+    var lastFragmentID: UInt16 = 0
     var deadlines = DeadlineQueue<Deadline>()
     /// Whom the work under way is for.
     var workTargets: [UInt64: WorkTarget] = [:]
     var notifyLimit: RateLimit
     var refusalLimit: RateLimit
+    var aggressiveLimit: RateLimit
     private var transmits = BoundedQueue<(transmit: IKETransmit, message: [UInt8])>()
     private var events = BoundedQueue<IKEEvent>()
     private var works = BoundedQueue<IKEWork>()
@@ -43,6 +53,8 @@ public struct IKEEngine: Sendable {
     }
 
     enum Deadline: Hashable, Sendable {
+        /// The fragments of a message must all be here.
+        case partialMessage(UInt64)
         /// Main mode must be over, and stored answers are forgotten.
         case mainMode(UInt64)
         /// A refused first message is forgotten.
@@ -58,7 +70,7 @@ public struct IKEEngine: Sendable {
     }
 
     enum WorkTarget: Sendable {
-        case mainMode(UInt64)
+        case phaseOne(UInt64)
         case quickMode(QuickModeID)
     }
 
@@ -82,6 +94,7 @@ public struct IKEEngine: Sendable {
         }
         notifyLimit = second(limits.notifiesPerSecond)
         refusalLimit = second(limits.refusalsPerSecond)
+        aggressiveLimit = second(limits.aggressivePerSecond)
     }
 
     var limits: IKELimits { configuration.limits }
@@ -103,12 +116,18 @@ public struct IKEEngine: Sendable {
         using generator: inout some RandomNumberGenerator
     ) {
         do throws(IKEDrop) {
-            let message = try Self.message(datagram, path: IKEPath(local: local, remote: remote), limits: limits)
+            var message = try Self.message(datagram, path: IKEPath(local: local, remote: remote), limits: limits)
+            if message.header.nextPayload == .fragment {
+                guard let whole = try receiveFragment(message, now: now) else { return }
+                message = whole
+            }
             switch message.header.exchange {
             case .identityProtection: try receiveMainMode(message, now: now, using: &generator)
             case .quickMode: try receiveQuickMode(message, now: now, using: &generator)
             case .informational: try receiveInformational(message, now: now, using: &generator)
-            default: try refuseExchange(message, now: now, using: &generator)
+            case .aggressive: try receiveAggressive(message, now: now, using: &generator)
+            // Mode configuration and XAUTH (transactions) have their place here; new groups are never taken.
+            default: throw .unsupportedExchange
             }
         } catch {
             drops.count(error)
@@ -125,20 +144,19 @@ public struct IKEEngine: Sendable {
         {
             bytes.removeFirst(4)
         }
+        return try message(bytes, path: path)
+    }
+
+    static func message(_ bytes: [UInt8], path: IKEPath) throws(IKEDrop) -> Incoming {
         let header = try Header(parsing: bytes)
         return Incoming(header: header, bytes: bytes, path: path, digest: RequestDigest(bytes))
     }
 
-    /// Aggressive mode, transactions, new groups: the place where they will be taken in.
-    private mutating func refuseExchange(
-        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
-    ) throws(IKEDrop) {
-        let isAggressive = message.header.exchange == .aggressive
-        // Only a first message deserves a word; anything else names an SA and would have to be authenticated.
-        guard message.header.cookies.responder == 0, isAggressive else { throw .unsupportedExchange }
-        refuseFirst(message, step: .aggressiveMode, reason: .aggressiveModeDisabled, now: now)
-        notify(.unsupportedExchangeType, inAnswerTo: message, now: now, using: &generator)
-        throw .aggressiveModeDisabled
+    /// The ISAKMP SA of these cookies, whoever began it.
+    func association(of cookies: IKECookies) -> Association? {
+        if let association = associations[cookies.responder], association.cookies == cookies { return association }
+        if let association = associations[cookies.initiator], association.cookies == cookies { return association }
+        return nil
     }
 
     // MARK: - Time
@@ -150,6 +168,9 @@ public struct IKEEngine: Sendable {
     public mutating func handleTimeout(now: Instant, using generator: inout some RandomNumberGenerator) {
         while let deadline = deadlines.popDue(now) {
             switch deadline {
+            case .partialMessage(let token):
+                forgetPartialMessage(token)
+                drops.count(.partialMessageExpired)
             case .mainMode(let cookie): endMainMode(cookie)
             case .refusal(let key): refusedFirstMessages.remove(key)
             case .association(let cookie):
@@ -198,7 +219,7 @@ public struct IKEEngine: Sendable {
     ) {
         do throws(IKEDrop) {
             switch workTargets.removeValue(forKey: result.id) {
-            case .mainMode(let cookie): try completeKeyExchange(cookie, result, now: now, using: &generator)
+            case .phaseOne(let cookie): try completePhaseOne(cookie, result, now: now, using: &generator)
             case .quickMode(let id): try completeQuickMode(id, result, now: now, using: &generator)
             case nil: throw .staleWorkResult
             }
@@ -207,21 +228,39 @@ public struct IKEEngine: Sendable {
         }
     }
 
+    private mutating func completePhaseOne(
+        _ cookie: UInt64, _ result: IKEWorkResult, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard let association = associations[cookie] else { throw .staleWorkResult }
+        switch association.state {
+        case .computing(let exchange):
+            try completeKeyExchange(association, exchange, result, now: now, using: &generator)
+        case .computingAggressive(let exchange):
+            try completeAggressiveOffer(association, exchange, result, now: now, using: &generator)
+        case .authenticating(let exchange):
+            try completeSignature(association, exchange, result, now: now, using: &generator)
+        case .awaitingKeyExchange, .awaitingAuthentication, .awaitingProof, .established: throw .staleWorkResult
+        }
+    }
+
     mutating func transmit(_ message: [UInt8], on path: IKEPath) {
         let transmit = IKETransmit(local: path.local, remote: path.remote)
-        if !transmits.append((transmit, message), maximum: limits.outputMaximum) { drops.count(.outputFull) }
+        for datagram in datagrams(message)
+        where !transmits.append((transmit, datagram), maximum: limits.outputMaximum) {
+            drops.count(.outputFull)
+        }
     }
 
     /// Events about SAs must never be lost, so only refusals, which have a rate of their own, count as overflow.
     mutating func emit(_ event: IKEEvent) { _ = events.append(event, maximum: .max) }
 
-    mutating func enqueueWork(_ group: DiffieHellmanGroup, _ publicValue: [UInt8], for target: WorkTarget)
-        throws(IKEDrop) -> UInt64
-    {
+    mutating func enqueueWork(
+        _ group: DiffieHellmanGroup, _ task: IKEWork.Task, for target: WorkTarget
+    ) throws(IKEDrop) -> UInt64 {
         guard workTargets.count < limits.workQueueMaximum else { throw .workQueueFull }
         lastWork += 1
         workTargets[lastWork] = target
-        _ = works.append(IKEWork(id: lastWork, group: group, peerPublicValue: publicValue), maximum: .max)
+        _ = works.append(IKEWork(id: lastWork, group: group, task: task), maximum: .max)
         return lastWork
     }
 
@@ -247,7 +286,8 @@ public struct IKEEngine: Sendable {
 
     /// Records the refusal of a first message, once for all its repetitions.
     mutating func refuseFirst(
-        _ message: Incoming, step: IKEStep, reason: IKERefusalReason, offers: [IKERefusedOffer] = [], now: Instant
+        _ message: Incoming, step: IKEStep, reason: IKERefusalReason, offers: [IKERefusedOffer] = [],
+        detail: String = "", now: Instant
     ) {
         let key = FirstMessageKey(
             initiatorCookie: message.header.cookies.initiator, remote: message.path.remote)
@@ -256,7 +296,9 @@ public struct IKEEngine: Sendable {
             refusedFirstMessages.insert(key)
             deadlines.set(.refusal(key), now + limits.exchangeLifetime)
         }
-        refuse(message.path, message.header.cookies, peer: nil, step: step, reason: reason, offers: offers, now: now)
+        refuse(
+            message.path, message.header.cookies, peer: nil, step: step, reason: reason, offers: offers, detail: detail,
+            now: now)
     }
 
     /// Sends a Notify in clear, which nobody may believe but which spares an honest peer its retransmissions. Never more

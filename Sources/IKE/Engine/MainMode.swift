@@ -28,14 +28,23 @@ extension IKEEngine {
         switch association.state {
         case .awaitingKeyExchange(let offer): try receiveKeyExchange(message, association, offer)
         case .computing(let exchange): throw exchange.request == message.digest ? .repeatedWhileBusy : .wrongState
+        case .authenticating(let exchange):
+            throw exchange.request == message.digest ? .repeatedWhileBusy : .wrongState
+        case .awaitingAuthentication(let known) where known.offer.chosen.method.isSignature:
+            try receiveSignature(message, association, known, now: now, using: &generator)
         case .awaitingAuthentication(let known):
             try receiveAuthentication(message, association, known, now: now, using: &generator)
-        case .established: throw .wrongState
+        case .established, .computingAggressive, .awaitingProof: throw .wrongState
         }
     }
 
+    /// Who we say we are, as the body of an identification payload.
+    func ownIdentification(_ path: IKEPath) -> [UInt8] {
+        IdentificationPayload(identity: IKEIdentity(configuration.identityAddress ?? path.local.address)).body
+    }
+
     /// Answers a repeated request with the stored answer. A copy of a request before that is old, not new.
-    private mutating func repeatAnswer(of association: Association, to message: Incoming) throws(IKEDrop) -> Bool {
+    mutating func repeatAnswer(of association: Association, to message: Incoming) throws(IKEDrop) -> Bool {
         if let answered = association.answered, answered.request == message.digest {
             // Bytes that anybody may have recorded: they go to no address but the one that the exchange is with.
             let isHome = message.path.remote.address == association.path.remote.address
@@ -66,40 +75,49 @@ extension IKEEngine {
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
         let vendorIDs = chain.all(.vendorID).compactMap(IKEVendorID.init)
 
-        let chosen: ChosenPhaseOne
-        switch PhaseOneNegotiation(algorithms: configuration.phaseOne).choose(from: payload) {
-        case .chosen(let choice): chosen = choice
-        case .refused(let offers):
-            refuseFirst(message, step: .mainModeOffer, reason: .noProposalChosen, offers: offers, now: now)
-            notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
-            throw .noProposalChosen
-        }
-        guard configuration.preSharedKeys.key(for: remote.address) != nil else {
-            refuseFirst(message, step: .mainModeOffer, reason: .noPreSharedKey, now: now)
-            notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
-            throw .noPreSharedKey
-        }
+        let chosen = try choose(from: payload, message, now: now, using: &generator)
         let offer = Association.Offer(
             chosen: chosen, securityAssociation: body, variant: NATTraversalVariant(Set(vendorIDs)),
             vendorIDs: vendorIDs)
         try answerOffer(offer, to: message, firstMessage: key, now: now, using: &generator)
     }
 
+    private mutating func choose(
+        from payload: SecurityAssociationPayload, _ message: Incoming, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) -> ChosenPhaseOne {
+        let methods = configuration.authenticationMethods(at: message.path.remote.address)
+        let negotiation = PhaseOneNegotiation(algorithms: configuration.phaseOne, methods: methods)
+        let offers: [IKERefusedOffer]
+        switch negotiation.choose(from: payload) {
+        case .chosen(let choice): return choice
+        case .refused(let refused): offers = refused
+        }
+        notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
+        // Where a key for its address is all that is missing, the operator has to know that.
+        if configuration.authenticationMethods.contains(.preSharedKey), !methods.contains(.preSharedKey),
+            case .chosen = PhaseOneNegotiation(algorithms: configuration.phaseOne).choose(from: payload)
+        {
+            refuseFirst(message, step: .mainModeOffer, reason: .noPreSharedKey, now: now)
+            throw .noPreSharedKey
+        }
+        refuseFirst(message, step: .mainModeOffer, reason: .noProposalChosen, offers: offers, now: now)
+        throw .noProposalChosen
+    }
+
     private mutating func answerOffer(
         _ offer: Association.Offer, to message: Incoming, firstMessage key: FirstMessageKey, now: Instant,
         using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
-        var cookie: UInt64 = 0
-        while cookie == 0 || associations[cookie] != nil { cookie = generator.next() }
+        let cookie = newCookie(using: &generator)
         let cookies = IKECookies(initiator: message.header.cookies.initiator, responder: cookie)
         var association = Association(cookies: cookies, path: message.path, state: .awaitingKeyExchange(offer))
 
         // Only vendor ids that the peer has sent too: an answer is never much larger than its question.
         var payloads = [Payload(type: .securityAssociation, body: offer.chosen.answer)]
         if let variant = offer.variant { payloads.append(Payload(type: .vendorID, body: variant.vendorID.bytes)) }
-        if offer.vendorIDs.contains(.deadPeerDetection) {
-            payloads.append(Payload(type: .vendorID, body: IKEVendorID.deadPeerDetection.bytes))
-        }
+        association.capabilities = PeerCapabilities(offer.vendorIDs)
+        payloads += association.capabilities.answeringVendorIDs.map { Payload(type: .vendorID, body: $0) }
         let answer = MessageWriter.message(Header(cookies: cookies, exchange: .identityProtection), payloads)
         guard Self.isWithinAmplification(answer: answer.count, question: message.bytes.count) else {
             throw .answerTooLarge
@@ -111,6 +129,13 @@ extension IKEEngine {
         halfOpen.append(cookie, address: key.remote.address)
         deadlines.set(.mainMode(cookie), now + limits.exchangeLifetime)
         transmit(answer, on: message.path)
+    }
+
+    /// A cookie that no exchange of ours has.
+    func newCookie(using generator: inout some RandomNumberGenerator) -> UInt64 {
+        var cookie: UInt64 = 0
+        while cookie == 0 || associations[cookie] != nil { cookie = generator.next() }
+        return cookie
     }
 
     /// Lets the oldest exchange that has not shown message 3 go, of this address or of all, where a limit is reached.
@@ -127,7 +152,7 @@ extension IKEEngine {
     }
 
     /// Forgets an exchange that has not become an SA.
-    private mutating func forgetExchange(_ cookie: UInt64) {
+    mutating func forgetExchange(_ cookie: UInt64) {
         if let association = associations.removeValue(forKey: cookie) { forgetFirstMessage(of: association) }
         forgetHalfOpen(cookie)
         deadlines.remove(.mainMode(cookie))
@@ -136,6 +161,7 @@ extension IKEEngine {
     mutating func forgetHalfOpen(_ cookie: UInt64) {
         halfOpen.remove(cookie)
         unauthenticated.remove(cookie)
+        aggressive.remove(cookie)
     }
 
     mutating func forgetFirstMessage(of association: Association) {
@@ -163,14 +189,14 @@ extension IKEEngine {
         guard unauthenticated.count < limits.unauthenticatedMaximum,
             unauthenticated.count(of: address) < limits.unauthenticatedPerAddressMaximum
         else { throw .tooManyUnauthenticated }
-        let work = try enqueueWork(suite.group, publicValue, for: .mainMode(cookie))
+        let work = try enqueueWork(suite.group, .exchange(publicValue), for: .phaseOne(cookie))
 
         let detections = offer.variant.map { chain.all($0.detectionPayload) } ?? []
         let exchange = Association.KeyExchange(
             offer: offer, request: message.digest, publicValue: publicValue, nonce: nonce,
             nat: IKENATDetection(
                 detections, algorithm: suite.hash, cookies: association.cookies, path: message.path),
-            parrotedDetection: detections.first, workID: work)
+            parrotedDetection: detections.first, requestedAuthorities: chain.requestedAuthorities, workID: work)
         halfOpen.remove(cookie)
         unauthenticated.append(cookie, address: address)
         associations[cookie]?.path = message.path
@@ -178,13 +204,16 @@ extension IKEEngine {
     }
 
     mutating func completeKeyExchange(
-        _ cookie: UInt64, _ result: IKEWorkResult, now: Instant, using generator: inout some RandomNumberGenerator
+        _ association: Association, _ exchange: Association.KeyExchange, _ result: IKEWorkResult, now: Instant,
+        using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
-        guard var association = associations[cookie], case .computing(let exchange) = association.state,
-            exchange.workID == result.id
-        else { throw .staleWorkResult }
+        guard exchange.workID == result.id else { throw .staleWorkResult }
+        var association = association
         let cookies = association.cookies
-        guard let preSharedKey = configuration.preSharedKeys.key(for: association.path.remote.address) else {
+        let cookie = association.ownCookie
+        let authentication = exchange.offer.chosen.authentication
+        let preSharedKey = configuration.preSharedKeys.key(for: association.path.remote.address)
+        guard authentication.method.isSignature || preSharedKey != nil else {
             // The key was taken out of the configuration meanwhile.
             forgetExchange(cookie)
             throw .noPreSharedKey
@@ -197,7 +226,7 @@ extension IKEEngine {
         }
         let nonce = generator.bytes(Self.nonceLength)
         let keys = try KeyMaterial(
-            suite: exchange.offer.chosen.suite, authentication: exchange.offer.chosen.authentication,
+            suite: exchange.offer.chosen.suite, authentication: authentication,
             preSharedKey: preSharedKey, initiatorNonce: exchange.nonce, responderNonce: nonce,
             sharedSecret: agreement.sharedSecret, cookies: cookies)
         let hidesOwnNAT = hidesOwnNAT(exchange)
@@ -206,12 +235,16 @@ extension IKEEngine {
         ]
         payloads += detectionPayloads(
             exchange, cookies: cookies, path: association.path, hidesOwnNAT: hidesOwnNAT, using: &generator)
+        if authentication.method.isSignature, let certificates = configuration.certificates {
+            payloads += CertificateRequestPayload.all(for: certificates.trust.authorities)
+        }
         let answer = MessageWriter.message(Header(cookies: cookies, exchange: .identityProtection), payloads)
         let known = Association.Unauthenticated(
             offer: exchange.offer, keys: keys, initiatorPublic: exchange.publicValue,
             responderPublic: agreement.publicValue, nat: exchange.nat, hidesOwnNAT: hidesOwnNAT,
             initializationVector: keys.firstInitializationVector(
-                initiatorPublic: exchange.publicValue, responderPublic: agreement.publicValue))
+                initiatorPublic: exchange.publicValue, responderPublic: agreement.publicValue),
+            requestedAuthorities: exchange.requestedAuthorities)
         association.state = .awaitingAuthentication(known)
         association.remember(exchange.request, answer: answer)
         associations[cookie] = association
@@ -271,7 +304,7 @@ extension IKEEngine {
             reportMismatch(message, association, known, now: now, using: &generator)
             throw .preSharedKeyMismatch
         }
-        guard associations.count - halfOpen.count - unauthenticated.count < limits.associationsMaximum else {
+        guard hasRoomForAssociation else {
             refuse(
                 message.path, association.cookies, peer: nil, step: .mainModeAuthentication, reason: .limitReached,
                 detail: "ISAKMP SAs", now: now)
@@ -282,19 +315,21 @@ extension IKEEngine {
     }
 
     /// Reports a failed message 5 once per exchange. The exchange stays as it is: the message may have been forged.
-    private mutating func reportMismatch(
+    mutating func reportMismatch(
         _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated, now: Instant,
         using generator: inout some RandomNumberGenerator
     ) {
         guard !known.isRefusalReported else { return }
         var known = known
         known.isRefusalReported = true
-        associations[association.cookies.responder]?.state = .awaitingAuthentication(known)
+        associations[association.ownCookie]?.state =
+            association.exchange == .aggressive ? .awaitingProof(known) : .awaitingAuthentication(known)
         // The address that message 3 proved: that of this message may be forged.
         let isHome = message.path.remote.address == association.path.remote.address
         failures.note(association.path.remote.address, limits: limits, now: now)
         refuse(
-            isHome ? message.path : association.path, association.cookies, peer: nil, step: .mainModeAuthentication,
+            isHome ? message.path : association.path, association.cookies, peer: nil,
+            step: association.exchange == .aggressive ? .aggressiveMode : .mainModeAuthentication,
             reason: .preSharedKeyMismatch, now: now)
         if isHome { notify(.authenticationFailed, inAnswerTo: message, now: now, using: &generator) }
     }
@@ -304,75 +339,24 @@ extension IKEEngine {
         _ identity: IKEIdentity, _ chain: PayloadChain, now: Instant, using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         let cookies = association.cookies
-        let own = IdentificationPayload(
-            identity: IKEIdentity(configuration.identityAddress ?? message.path.local.address))
+        let own = ownIdentification(message.path)
         let hash = known.keys.identityHash(
             ownPublic: known.responderPublic, otherPublic: known.initiatorPublic, ownCookie: cookies.responder,
             otherCookie: cookies.initiator, securityAssociation: known.offer.securityAssociation,
-            identification: own.body)
+            identification: own)
         let encrypted = try known.keys.encrypt(
             MessageWriter.chain(
-                [Payload(type: .identification, body: own.body)] + known.offer.chosen.authentication.proof(of: hash)),
+                [Payload(type: .identification, body: own)] + known.offer.chosen.authentication.proof(of: hash)),
             iv: known.keys.nextInitializationVector(after: message.body))
         let header = Header(cookies: cookies, exchange: .identityProtection, flags: .encryption)
         let answer = MessageWriter.message(header, first: .identification, body: encrypted)
 
-        let (peer, isRenewal) = adoptPeer(identity, path: message.path)
-        var association = association
-        association.path = message.path
-        association.state = .established(
-            Association.Established(
-                peer: peer, identity: identity, suite: known.offer.chosen.suite, keys: known.keys,
-                variant: known.offer.variant, nat: known.nat, hidesOwnNAT: known.hidesOwnNAT,
-                lastBlock: known.keys.nextInitializationVector(after: encrypted)))
-        association.remember(message.digest, answer: answer)
-        associations[cookies.responder] = association
-        forgetHalfOpen(cookies.responder)
-        peers[peer]?.associations.append(cookies.responder)
-        let seconds = known.offer.chosen.life.boundedSeconds(configuration.lifetimes.ikeMaximumSeconds)
-        deadlines.set(
-            .association(cookies.responder),
-            now + .seconds(Int64(clamping: seconds)) + configuration.lifetimes.expiryGrace)
-        transmit(answer, on: message.path)
-        emit(
-            .peerEstablished(
-                PeerEstablished(
-                    peer: peer, path: message.path, identity: identity, suite: known.offer.chosen.suite,
-                    cookies: cookies,
-                    nat: known.nat, vendorIDs: known.offer.vendorIDs, lifetimeSeconds: seconds, isRenewal: isRenewal)))
-        reportInitialContact(chain, peer: peer)
-        endOldestAssociations(of: peer, now: now, using: &generator)
-    }
-
-    /// The peer of this identity at this endpoint, known or new.
-    private mutating func adoptPeer(_ identity: IKEIdentity, path: IKEPath) -> (PeerID, isRenewal: Bool) {
-        let key = PeerKey(remote: path.remote, identity: identity)
-        if let known = peersByKey[key], peers[known] != nil {
-            peers[known]?.path = path
-            return (known, true)
-        }
-        let peer = newPeerID()
-        peers[peer] = Peer(id: peer, identity: identity, path: path)
-        peersByKey[key] = peer
-        return (peer, false)
-    }
-
-    private mutating func endOldestAssociations(
-        of peer: PeerID, now: Instant, using generator: inout some RandomNumberGenerator
-    ) {
-        while let known = peers[peer], known.associations.count > max(1, limits.associationsPerPeerMaximum),
-            let oldest = known.associations.first
-        {
-            endAssociation(oldest, reason: .replacedAtLimit, announce: true, now: now, using: &generator)
-        }
-    }
-
-    /// Reports INITIAL-CONTACT where an authenticated message carries it.
-    mutating func reportInitialContact(_ chain: PayloadChain, peer: PeerID) {
-        let isThere = chain.all(.notification).contains { body in
-            guard let notification = try? NotificationPayload(parsing: body) else { return false }
-            return notification.type == .initialContact
-        }
-        if isThere { emit(.initialContact(peer)) }
+        establish(
+            association,
+            Outcome(
+                identity: identity, offer: known.offer, keys: known.keys, nat: known.nat,
+                hidesOwnNAT: known.hidesOwnNAT, lastBlock: known.keys.nextInitializationVector(after: encrypted),
+                path: message.path, request: message.digest, chain: chain, answer: answer),
+            now: now, using: &generator)
     }
 }

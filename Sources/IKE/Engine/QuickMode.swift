@@ -178,7 +178,7 @@ extension IKEEngine {
         else { return false }
         do throws(IKEDrop) {
             if let group = request.chosen.group, let publicValue = request.publicValue {
-                let work = try enqueueWork(group, publicValue, for: .quickMode(id))
+                let work = try enqueueWork(group, .exchange(publicValue), for: .quickMode(id))
                 _ = update(id.cookie) {
                     $0.quickModes[id.messageID]?.state = .computing(request, inboundSPI: inboundSPI, workID: work)
                 }

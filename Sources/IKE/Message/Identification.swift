@@ -1,3 +1,4 @@
+import Cryptography
 import Wire
 
 /// Who a peer says it is (RFC 2407 section 4.6.2).
@@ -49,6 +50,10 @@ public struct IKEIdentity: Hashable, Sendable, CustomStringConvertible {
     /// An address or a name as people write it; what a log cannot show, in hexadecimal.
     public var description: String {
         if let address { return address.description }
+        if type == Self.distinguishedName {
+            let text = DistinguishedName.text(data)
+            if !text.isEmpty { return text }
+        }
         let isText = [Self.domainName, Self.userDomainName, Self.keyID].contains(type)
         if isText, !data.isEmpty, data.allSatisfy({ (0x21...0x7e).contains($0) }) {
             return String(decoding: data, as: UTF8.self)

@@ -111,6 +111,8 @@ struct PayloadRules: Sendable {
 
     private static let vendorIDs = 0...32
     private static let notifications = 0...8
+    /// Windows asks for each authority of its machine store.
+    static let certificateRequests = 0...100
 
     /// Main mode, message 1: HDR, SA.
     static let mainModeFirst = PayloadRules(
@@ -123,7 +125,7 @@ struct PayloadRules: Sendable {
         first: nil,
         occurrences: [
             .keyExchange: 1...1, .nonce: 1...1, .natDetection: 0...8, .natDetectionDraft: 0...8,
-            .certificateRequest: 0...16, .vendorID: vendorIDs, .notification: notifications,
+            .certificateRequest: certificateRequests, .vendorID: vendorIDs, .notification: notifications,
         ])
 
     /// Main mode, message 5 with a pre-shared key: HDR*, IDii, HASH_I.
@@ -131,7 +133,7 @@ struct PayloadRules: Sendable {
         first: nil,
         occurrences: [
             .identification: 1...1, .hash: 1...1, .vendorID: vendorIDs, .notification: notifications,
-            .certificateRequest: 0...16,
+            .certificateRequest: certificateRequests,
         ])
 
     /// Aggressive mode, message 1: HDR, SA, KE, Ni, IDii.
@@ -139,7 +141,7 @@ struct PayloadRules: Sendable {
         first: .securityAssociation,
         occurrences: [
             .securityAssociation: 1...1, .keyExchange: 1...1, .nonce: 1...1, .identification: 1...1,
-            .certificateRequest: 0...16, .vendorID: vendorIDs, .notification: notifications,
+            .certificateRequest: certificateRequests, .vendorID: vendorIDs, .notification: notifications,
         ])
 
     /// Aggressive mode, message 2 with a pre-shared key: HDR, SA, KE, Nr, IDir, HASH_R, and NAT-D.
@@ -147,7 +149,7 @@ struct PayloadRules: Sendable {
         first: .securityAssociation,
         occurrences: [
             .securityAssociation: 1...1, .keyExchange: 1...1, .nonce: 1...1, .identification: 1...1, .hash: 1...1,
-            .natDetection: 0...8, .natDetectionDraft: 0...8, .certificateRequest: 0...16, .vendorID: vendorIDs,
+            .natDetection: 0...8, .natDetectionDraft: 0...8, .certificateRequest: certificateRequests, .vendorID: vendorIDs,
             .notification: notifications,
         ])
 

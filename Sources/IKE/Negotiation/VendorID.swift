@@ -74,6 +74,23 @@ public enum IKEVendorID: String, CaseIterable, Sendable {
         else {
             return nil
         }
+        // Who names its capabilities must name that of phase 1 to be sent fragments; Windows names none and can.
+        if known == .fragmentation, body.count > known.bytes.count, body[known.bytes.count] & 0x80 == 0 { return nil }
         self = known
+    }
+}
+
+extension PeerCapabilities {
+    /// The vendor ids with which we answer those of the peer: what it can, we can too.
+    var answeringVendorIDs: [[UInt8]] {
+        var bodies: [[UInt8]] = []
+        if contains(.deadPeerDetection) { bodies.append(IKEVendorID.deadPeerDetection.bytes) }
+        if contains(.fragmentation) { bodies.append(Self.fragmentation(isMicrosoft: contains(.microsoft))) }
+        return bodies
+    }
+
+    /// Microsoft's has no capabilities; all others want to read that phase 1 may be in fragments.
+    static func fragmentation(isMicrosoft: Bool) -> [UInt8] {
+        IKEVendorID.fragmentation.bytes + (isMicrosoft ? [] : [0x80, 0, 0, 0])
     }
 }

@@ -20,9 +20,27 @@ struct TestInitiator {
         var selectors: [[UInt8]] = [[1, 17, 6, 165, 192, 0, 2, 7], [1, 17, 6, 165, 198, 51, 100, 1]]
         var originalAddressCount = 2
         var quickGroup: DiffieHellmanGroup?
+        /// Aggressive mode with a key of this group, rather than main mode.
+        var aggressiveGroup: DiffieHellmanGroup?
+        var encryptsAggressiveProof = true
+        /// Signatures rather than a pre-shared key.
+        var signature: Signature?
         var quickOffer: @Sendable (_ spi: [UInt8], _ mode: Int) -> [UInt8] = {
             Offers.strongSwanQuick(spi: $0, mode: $1, combined: true)
         }
+    }
+
+    /// How it proves itself by a signature.
+    struct Signature {
+        /// Bodies of CERT payloads.
+        var certificates: [[UInt8]]
+        var key: SignatureKey
+        /// The hash of the proofs, where it is not the negotiated one.
+        var hash: HashAlgorithm?
+        /// Bodies of CERTREQ payloads in message 3.
+        var requests: [[UInt8]] = []
+        /// What becomes of the signature on its way out.
+        var change: @Sendable ([UInt8]) -> [UInt8] = { $0 }
     }
 
     struct Keys {
@@ -125,13 +143,20 @@ struct TestInitiator {
         responderCookie = [UInt8](repeating: 0, count: 8)
         hasFloated = false
         phase = .sentOffer
+        nonce = generator.bytes(24)
+        pair = settings.aggressiveGroup.flatMap { try? DiffieHellmanKeyPair.generate($0) }
         send(firstMessage, retransmit: true, now: now)
     }
 
     var firstMessage: [UInt8] {
-        let payloads = [(type: 1, body: settings.offer)] + settings.vendorIDs.map { (type: 13, body: $0) }
+        var payloads = [(type: 1, body: settings.offer)]
+        if let pair, settings.aggressiveGroup != nil {
+            payloads += [(4, pair.publicValue), (10, nonce), (5, settings.identity)]
+        }
+        payloads += settings.vendorIDs.map { (type: 13, body: $0) }
         return message(
-            initiatorCookie, [UInt8](repeating: 0, count: 8), exchange: 2, first: 1, body: chain(payloads))
+            initiatorCookie, [UInt8](repeating: 0, count: 8), exchange: settings.aggressiveGroup == nil ? 2 : 4,
+            first: 1, body: chain(payloads))
     }
 
     // MARK: - Receiving
@@ -145,10 +170,12 @@ struct TestInitiator {
         }
         switch (bytes[18], phase) {
         case (2, .sentOffer): receiveAnswer(bytes, now: now)
+        case (4, .sentOffer): receiveAggressiveAnswer(bytes, now: now)
         case (2, .sentKeyExchange): receiveKeyExchange(bytes, now: now)
         case (2, .sentAuthentication): receiveAuthentication(bytes)
         case (32, .established): receiveQuick(bytes, now: now)
         case (5, .established): receiveInformational(bytes)
+        case (4, .established): outbox.append((aggressiveProof, hasFloated))
         default: break
         }
     }
@@ -169,6 +196,7 @@ struct TestInitiator {
         let speaks = answeredVendorIDs.contains {
             [Offers.natTraversal, Offers.draft02n, Offers.draft02, Offers.draft03].contains($0)
         }
+        list += (settings.signature?.requests ?? []).map { (7, $0) }
         if settings.natTraversal, speaks {
             let type = settings.usesDraftNumbers ? 130 : 20
             list += [settings.server, settings.own].map { (type: type, body: detection($0, keys.hash)) }
@@ -201,16 +229,56 @@ struct TestInitiator {
         hash.digest(initiatorCookie + responderCookie + endpoint.address.octets + be16(Int(endpoint.port)))
     }
 
-    private mutating func receiveKeyExchange(_ bytes: [UInt8], now: Instant) {
-        guard bytes[16] == 4, var keys, let pair else { return }
-        let payloads = unchain(Array(bytes.dropFirst(28)), first: 4)
-        guard let public_ = payloads.first(where: { $0.type == 4 })?.body,
+    private mutating func receiveAggressiveAnswer(_ bytes: [UInt8], now: Instant) {
+        guard bytes[16] == 1 else { return }
+        responderCookie = Array(bytes[8..<16])
+        let payloads = unchain(Array(bytes.dropFirst(28)), first: 1)
+        answeredTransform = Array(payloads[0].body.dropFirst(16))
+        answeredVendorIDs = payloads.filter { $0.type == 13 }.map(\.body)
+        keys = Self.keys(attributes: Array(answeredTransform.dropFirst(8)))
+        guard let pair, keys?.group == settings.aggressiveGroup, let public_ = deriveKeys(payloads), let keys else {
+            return phase = .failed
+        }
+        responderIdentity = payloads.first { $0.type == 5 }?.body ?? []
+        let cookies = initiatorCookie + responderCookie
+        let expected = hmac(
+            keys.hash, keys.root,
+            public_ + pair.publicValue + responderCookie + initiatorCookie + settings.offer + responderIdentity)
+        guard payloads.first(where: { $0.type == 8 })?.body == expected else { return phase = .failed }
+        let proof = hmac(
+            keys.hash, keys.root, pair.publicValue + public_ + cookies + settings.offer + settings.identity)
+        var list = [(type: 8, body: proof)]
+        if settings.natTraversal, payloads.contains(where: { $0.type == detectionType }) {
+            list += [settings.server, settings.own].map { (detectionType, detection($0, keys.hash)) }
+        }
+        if settings.sendsInitialContact { list.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
+        hasFloated = believesOwnNAT || believesServerNAT
+        let last =
+            settings.encryptsAggressiveProof
+            ? encrypted(exchange: 4, id: [0, 0, 0, 0], list)
+            : message(initiatorCookie, responderCookie, exchange: 4, first: 8, body: chain(list))
+        lastBlock = iv
+        settle()
+        aggressiveProof = last
+        send(last, retransmit: false, now: now)
+        phase = .established
+    }
+
+    var aggressiveProof: [UInt8] = []
+    private var detectionType: Int { settings.usesDraftNumbers ? 130 : 20 }
+
+    /// Derives the keys and learns of NATs; returns the responder's public value.
+    private mutating func deriveKeys(_ payloads: [(type: Int, body: [UInt8])]) -> [UInt8]? {
+        guard var keys, let pair, let public_ = payloads.first(where: { $0.type == 4 })?.body,
             let responderNonce = payloads.first(where: { $0.type == 10 })?.body,
             let secret = try? pair.sharedSecret(with: public_)
-        else { return phase = .failed }
+        else { return nil }
         let shared = IKETests.bytes(of: secret)
         let cookies = initiatorCookie + responderCookie
-        keys.root = hmac(keys.hash, settings.preSharedKey, nonce + responderNonce)
+        keys.root =
+            settings.signature == nil
+            ? hmac(keys.hash, settings.preSharedKey, nonce + responderNonce)
+            : hmac(keys.hash, nonce + responderNonce, shared)
         keys.derivation = hmac(keys.hash, keys.root, shared + cookies + [0])
         keys.authentication = hmac(keys.hash, keys.root, keys.derivation + shared + cookies + [1])
         let raw = hmac(keys.hash, keys.root, keys.authentication + shared + cookies + [2])
@@ -222,16 +290,31 @@ struct TestInitiator {
         }
         keys.encryption = Array(keys.encryption.prefix(keys.cipher.keyLength))
         self.keys = keys
-        let detections = payloads.filter { $0.type == (settings.usesDraftNumbers ? 130 : 20) }.map(\.body)
+        let detections = payloads.filter { $0.type == detectionType }.map(\.body)
         if detections.count >= 2 {
             believesOwnNAT = detections[0] != detection(settings.own, keys.hash)
             believesServerNAT = !detections.dropFirst().contains(detection(settings.server, keys.hash))
         }
         iv = Array(keys.hash.digest(pair.publicValue + public_).prefix(keys.cipher.blockLength))
         responderPublic = public_
+        return public_
+    }
+
+    private mutating func receiveKeyExchange(_ bytes: [UInt8], now: Instant) {
+        guard bytes[16] == 4, let pair else { return }
+        let payloads = unchain(Array(bytes.dropFirst(28)), first: 4)
+        guard let public_ = deriveKeys(payloads), let keys else { return phase = .failed }
+        let cookies = initiatorCookie + responderCookie
+        answeredRequests = payloads.filter { $0.type == 7 }.map(\.body)
         let identityHash = hmac(
-            keys.hash, keys.root, pair.publicValue + public_ + cookies + settings.offer + settings.identity)
-        var list = [(type: 5, body: settings.identity), (type: 8, body: identityHash)]
+            settings.signature?.hash ?? keys.hash, keys.root, pair.publicValue + public_ + cookies + settings.offer + settings.identity)
+        var list = [(type: 5, body: settings.identity)]
+        if let signature = settings.signature {
+            list += signature.certificates.map { (6, $0) }
+            list.append((9, signature.change((try? signature.key.sign(hash: identityHash)) ?? [])))
+        } else {
+            list.append((8, identityHash))
+        }
         if settings.sendsInitialContact { list.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
         hasFloated = believesOwnNAT || believesServerNAT
         phase = .sentAuthentication
@@ -239,6 +322,9 @@ struct TestInitiator {
     }
 
     var responderPublic: [UInt8] = []
+    /// Bodies of the CERTREQ payloads in message 4 and of the CERT payloads in message 6.
+    var answeredRequests: [[UInt8]] = []
+    var responderCertificates: [[UInt8]] = []
 
     /// Encrypts with the running initialization vector and moves it on.
     mutating func encrypted(exchange: Int, id: [UInt8], _ payloads: [(type: Int, body: [UInt8])]) -> [UInt8] {
@@ -262,9 +348,17 @@ struct TestInitiator {
         let payloads = unchain(plain, first: 5)
         responderIdentity = payloads[0].body
         let expected = hmac(
-            keys.hash, keys.root,
+            settings.signature?.hash ?? keys.hash, keys.root,
             responderPublic + pair.publicValue + responderCookie + initiatorCookie + settings.offer + responderIdentity)
-        guard payloads[1].body == expected else { return phase = .failed }
+        if settings.signature != nil {
+            responderCertificates = payloads.filter { $0.type == 6 }.map(\.body)
+            guard let first = responderCertificates.first, payloads.last?.type == 9, let body = payloads.last?.body,
+                let certificate = try? Certificate(der: Array(first.dropFirst())), first[0] == 4,
+                certificate.verifies(body, of: expected)
+            else { return phase = .failed }
+        } else {
+            guard payloads[1].body == expected else { return phase = .failed }
+        }
         lastBlock = Array(bytes.suffix(keys.cipher.blockLength))
         settle()
         phase = .established

@@ -28,6 +28,10 @@ struct World {
     var faults = Faults()
     var acceptsQuickModes = true
     var performsWork = true
+    /// The time at which certificates are looked at.
+    var wallSeconds = CertificateVectors.time
+    /// What the client makes of a message: its fragments.
+    var cut: ([UInt8]) -> [[UInt8]] = { [$0] }
     var events: [IKEEvent] = []
     var sent: [(bytes: [UInt8], transmit: IKETransmit)] = []
     /// What the client has sent.
@@ -68,7 +72,7 @@ struct World {
     /// Runs the gateway's work and fetches its output, until nothing is left.
     mutating func settle() {
         while performsWork, let work = engine.pollWork() {
-            engine.complete(work.perform(), now: now, using: &generator)
+            engine.complete(work.perform(wallSeconds: wallSeconds), now: now, using: &generator)
         }
         while let event = engine.pollEvent() {
             events.append(event)
@@ -76,7 +80,7 @@ struct World {
                 nextSPI += 1
                 engine.accept(request.id, inboundSPI: nextSPI, now: now, using: &generator)
                 while performsWork, let work = engine.pollWork() {
-                    engine.complete(work.perform(), now: now, using: &generator)
+                    engine.complete(work.perform(wallSeconds: wallSeconds), now: now, using: &generator)
                 }
             }
         }
@@ -106,7 +110,9 @@ struct World {
     mutating func run(for duration: Duration) {
         let end = now + duration
         while true {
-            for item in client.outbox { launch(item.bytes, toGateway: true, floated: item.floated) }
+            for item in client.outbox {
+                for bytes in cut(item.bytes) { launch(bytes, toGateway: true, floated: item.floated) }
+            }
             recorded += client.outbox
             client.outbox.removeAll()
             let arrival = flights.map(\.arrival).min()

@@ -1,0 +1,239 @@
+import Cryptography
+import Wire
+
+// Aggressive mode as responder (RFC 2409 sections 5.1 to 5.4, RFC 3947 section 3.2).
+//
+//    1  HDR, SA, KE, Ni, IDii            ->                          Diffie-Hellman must run at once
+//    2                                   <-  HDR, SA, KE, Nr, IDir, HASH_R, NAT-D..
+//    3  HDR*, HASH_I, NAT-D..            ->                          possibly in clear, possibly from port 4500
+//
+// It costs us a Diffie-Hellman before the peer has shown that it receives at its address, and shows a hash of the key to
+// whoever asks. So it is off where no group is configured, bounded by itself, and last in the queue for work.
+extension IKEEngine {
+    mutating func receiveAggressive(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard message.header.messageID == 0 else { throw .messageIDNotZero }
+        let cookies = message.header.cookies
+        guard cookies.responder != 0 else { return try receiveAggressiveOffer(message, now: now, using: &generator) }
+        guard let association = association(of: cookies), association.exchange == .aggressive else {
+            throw .unknownCookies
+        }
+        if try repeatAnswer(of: association, to: message) { return }
+        switch association.state {
+        case .computingAggressive(let exchange):
+            throw exchange.request == message.digest ? .repeatedWhileBusy : .wrongState
+        case .awaitingProof(let known):
+            try receiveProof(message, association, known, now: now, using: &generator)
+        case .awaitingKeyExchange, .computing, .awaitingAuthentication, .authenticating, .established:
+            throw .wrongState
+        }
+    }
+
+    // MARK: - Messages 1 and 2
+
+    private mutating func receiveAggressiveOffer(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard configuration.allowsAggressiveMode else {
+            refuseFirst(message, step: .aggressiveMode, reason: .aggressiveModeDisabled, now: now)
+            notify(.unsupportedExchangeType, inAnswerTo: message, now: now, using: &generator)
+            throw .aggressiveModeDisabled
+        }
+        guard !message.isEncrypted else { throw .encryptedTooEarly }
+        let address = message.path.remote.address
+        let key = FirstMessageKey(
+            initiatorCookie: message.header.cookies.initiator, remote: message.path.remote)
+        if let cookie = firstMessages[key], let association = associations[cookie] {
+            if case .computingAggressive(let exchange) = association.state, exchange.request == message.digest {
+                throw .repeatedWhileBusy
+            }
+            if try repeatAnswer(of: association, to: message) { return }
+            throw .changedFirstMessage
+        }
+        guard failures.allows(address, now: now) else { throw .addressSlowed }
+        let exchange = try readAggressiveOffer(message, now: now, using: &generator)
+        guard aggressive.count(of: address) < limits.aggressivePerAddressMaximum else { throw .tooManyUnauthenticated }
+        // Half of the queue is left to those who have shown that they receive.
+        guard workTargets.count < limits.workQueueMaximum / 2 else { throw .workQueueFull }
+        guard aggressiveLimit.take(now) else { throw .aggressiveRateLimited }
+        while aggressive.count >= limits.aggressiveMaximum, let oldest = aggressive.oldest {
+            forgetExchange(oldest)
+            drops.count(.halfOpenEvicted)
+        }
+
+        let cookies = IKECookies(
+            initiator: message.header.cookies.initiator, responder: newCookie(using: &generator))
+        var begun = exchange
+        begun.workID = try enqueueWork(
+            exchange.offer.chosen.suite.group, .exchange(exchange.publicValue), for: .phaseOne(cookies.responder))
+        var association = Association(
+            cookies: cookies, exchange: .aggressive, path: message.path, state: .computingAggressive(begun))
+        association.capabilities = PeerCapabilities(exchange.offer.vendorIDs)
+        associations[cookies.responder] = association
+        firstMessages[key] = cookies.responder
+        aggressive.append(cookies.responder, address: address)
+        unauthenticated.append(cookies.responder, address: address)
+        deadlines.set(.mainMode(cookies.responder), now + limits.exchangeLifetime)
+    }
+
+    /// Reads message 1 and chooses. Nothing is kept of what is refused: a cookie of ours never belongs to two offers.
+    private mutating func readAggressiveOffer(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) -> Association.Aggressive {
+        let chain = try PayloadChain(
+            parsing: message.body, first: message.header.nextPayload, padded: false, limit: limits.payloadsMaximum)
+        try chain.check(.aggressiveFirst)
+        guard let body = chain[.securityAssociation], let publicValue = chain[.keyExchange],
+            let nonce = chain[.nonce], let identification = chain[.identification]
+        else { throw .missingPayload }
+        guard Self.legalNonceLengths.contains(nonce.count) else { throw .nonceLength }
+        let identity = try IdentificationPayload(parsing: identification).identity
+        let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
+        let vendorIDs = chain.all(.vendorID).compactMap(IKEVendorID.init)
+        guard configuration.preSharedKey(for: identity, at: message.path.remote.address) != nil else {
+            refuseFirst(
+                message, step: .aggressiveMode, reason: .unknownIdentity, detail: identity.description, now: now)
+            notify(.invalidIDInformation, inAnswerTo: message, now: now, using: &generator)
+            throw .noPreSharedKey
+        }
+        // The group cannot be negotiated: the public value is there already, and its length tells which groups it can be.
+        var algorithms = configuration.phaseOne
+        algorithms.groups.removeAll { $0.publicValueLength != publicValue.count }
+        let chosen: ChosenPhaseOne
+        switch PhaseOneNegotiation(algorithms: algorithms).choose(from: payload) {
+        case .chosen(let choice): chosen = choice
+        case .refused(let offers):
+            refuseFirst(message, step: .aggressiveMode, reason: .noProposalChosen, offers: offers, now: now)
+            notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
+            throw .noProposalChosen
+        }
+        return Association.Aggressive(
+            offer: Association.Offer(
+                chosen: chosen, securityAssociation: body, variant: NATTraversalVariant(Set(vendorIDs)),
+                vendorIDs: vendorIDs),
+            request: message.digest, questionBytes: message.bytes.count, publicValue: publicValue, nonce: nonce,
+            identity: identity, identification: identification, workID: 0)
+    }
+
+    mutating func completeAggressiveOffer(
+        _ association: Association, _ exchange: Association.Aggressive, _ result: IKEWorkResult, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard exchange.workID == result.id else { throw .staleWorkResult }
+        let cookies = association.cookies
+        let path = association.path
+        do throws(IKEDrop) {
+            guard let key = configuration.preSharedKey(for: exchange.identity, at: path.remote.address) else {
+                throw .noPreSharedKey
+            }
+            guard case .success(let agreement) = result.outcome else {
+                refuse(path, cookies, peer: nil, step: .aggressiveMode, reason: .publicValueRefused, now: now)
+                throw .publicValueRefused
+            }
+            let nonce = generator.bytes(Self.nonceLength)
+            let chosen = exchange.offer.chosen
+            let keys = try KeyMaterial(
+                suite: chosen.suite, authentication: chosen.authentication, preSharedKey: key,
+                initiatorNonce: exchange.nonce, responderNonce: nonce, sharedSecret: agreement.sharedSecret,
+                cookies: cookies)
+            let answer = try aggressiveAnswer(association, exchange, agreement, keys, nonce: nonce)
+            // Nobody has shown to receive at this address yet.
+            guard Self.isWithinAmplification(answer: answer.count, question: exchange.questionBytes) else {
+                throw .answerTooLarge
+            }
+            var association = association
+            association.state = .awaitingProof(
+                Association.Unauthenticated(
+                    offer: exchange.offer, keys: keys, initiatorPublic: exchange.publicValue,
+                    responderPublic: agreement.publicValue, nat: nil, hidesOwnNAT: false,
+                    initializationVector: keys.firstInitializationVector(
+                        initiatorPublic: exchange.publicValue, responderPublic: agreement.publicValue),
+                    identification: exchange.identification))
+            association.remember(exchange.request, answer: answer)
+            associations[cookies.responder] = association
+            transmit(answer, on: path)
+        } catch {
+            forgetExchange(cookies.responder)
+            throw error
+        }
+    }
+
+    private func aggressiveAnswer(
+        _ association: Association, _ exchange: Association.Aggressive, _ agreement: IKEWorkResult.Agreement,
+        _ keys: KeyMaterial, nonce: [UInt8]
+    ) throws(IKEDrop) -> [UInt8] {
+        let cookies = association.cookies
+        let own = ownIdentification(association.path)
+        let hash = keys.identityHash(
+            ownPublic: agreement.publicValue, otherPublic: exchange.publicValue, ownCookie: cookies.responder,
+            otherCookie: cookies.initiator, securityAssociation: exchange.offer.securityAssociation,
+            identification: own)
+        let chosen = exchange.offer.chosen
+        var payloads = [
+            Payload(type: .securityAssociation, body: chosen.answer),
+            Payload(type: .keyExchange, body: agreement.publicValue), Payload(type: .nonce, body: nonce),
+            Payload(type: .identification, body: own),
+        ]
+        payloads += try chosen.authentication.proof(of: hash)
+        if let variant = exchange.offer.variant {
+            payloads.append(Payload(type: .vendorID, body: variant.vendorID.bytes))
+            payloads += [association.path.remote, association.path.local].map {
+                Payload(
+                    type: variant.detectionPayload, body: IKENATDetection.hash(chosen.suite.hash, cookies, $0))
+            }
+        }
+        payloads += association.capabilities.answeringVendorIDs.map { Payload(type: .vendorID, body: $0) }
+        return MessageWriter.message(Header(cookies: cookies, exchange: .aggressive), payloads)
+    }
+
+    // MARK: - Message 3
+
+    private mutating func receiveProof(
+        _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard message.path.remote.address == association.path.remote.address else { throw .otherAddress }
+        let cookies = association.cookies
+        let authentication = known.offer.chosen.authentication
+        let chain: PayloadChain
+        do throws(IKEDrop) {
+            let plain =
+                message.isEncrypted
+                ? try known.keys.decrypt(message.body, iv: known.initializationVector) : message.body
+            chain = try PayloadChain(
+                parsing: plain, first: message.header.nextPayload, padded: message.isEncrypted,
+                limit: limits.payloadsMaximum)
+            try chain.check(authentication.rules(.aggressiveThird))
+            let expected = known.keys.identityHash(
+                ownPublic: known.initiatorPublic, otherPublic: known.responderPublic, ownCookie: cookies.initiator,
+                otherCookie: cookies.responder, securityAssociation: known.offer.securityAssociation,
+                identification: known.identification)
+            try authentication.check(chain, proves: expected)
+        } catch {
+            reportMismatch(message, association, known, now: now, using: &generator)
+            throw .preSharedKeyMismatch
+        }
+        guard hasRoomForAssociation else {
+            refuse(
+                message.path, cookies, peer: nil, step: .aggressiveMode, reason: .limitReached,
+                detail: "ISAKMP SAs", now: now)
+            throw .tooManyAssociations
+        }
+        let detections = known.offer.variant.map { chain.all($0.detectionPayload) } ?? []
+        // The initiator computed these for the port that message 1 went to; it may have floated since (RFC 3947 section 4).
+        let nat =
+            IKENATDetection(
+                detections, algorithm: known.offer.chosen.suite.hash, cookies: cookies, path: association.path)
+        let identity = try IdentificationPayload(parsing: known.identification).identity
+        establish(
+            association,
+            Outcome(
+                identity: identity, offer: known.offer, keys: known.keys, nat: nat, hidesOwnNAT: false,
+                lastBlock: message.isEncrypted
+                    ? known.keys.nextInitializationVector(after: message.body) : known.initializationVector,
+                path: message.path, request: message.digest, chain: chain, answer: nil),
+            now: now, using: &generator)
+        associations[cookies.responder]?.olderRequests.append(message.digest)
+    }
+}

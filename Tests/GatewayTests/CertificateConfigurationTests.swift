@@ -1,0 +1,199 @@
+import Cryptography
+import Foundation
+import IKE
+import Testing
+
+@testable import Gateway
+
+/// The vectors' folder.
+private let vectors = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appending(path: "Vectors/certificates").path
+
+private let users = """
+    users:
+      - {name: alice, password: wonderland}
+
+    """
+
+private func load(_ text: String) throws(ConfigurationError) -> LoadedConfiguration {
+    try ConfigurationLoader.load(text: text, name: "\(vectors)/c.yaml", environment: [:])
+}
+
+private func issues(_ text: String) -> [String] {
+    do throws(ConfigurationError) {
+        _ = try load(text)
+        return []
+    } catch {
+        return error.issues.map { $0.description.replacing(vectors, with: "DIR") }
+    }
+}
+
+/// A folder of its own for a test, gone afterwards.
+private final class Folder {
+    let path: String
+    init() throws {
+        path = FileManager.default.temporaryDirectory.appending(path: "certificates-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func copy(_ name: String, as other: String? = nil) throws {
+        let target = "\(path)/\(other ?? name)"
+        try? FileManager.default.removeItem(atPath: target)
+        try FileManager.default.copyItem(atPath: "\(vectors)/\(name)", toPath: target)
+    }
+}
+
+@Suite("Certificates in the configuration")
+struct CertificateConfigurationTests {
+    static let section = """
+        certificates:
+          ca: root.pem
+          certificate: gateway-rsa2048.pem
+          key: gateway-rsa2048.key
+
+        """
+
+    @Test("files beside the configuration are read, and certificates come before the key")
+    func files() throws {
+        let configuration = try load(users + "psk: labsecret\n" + Self.section).configuration
+        #expect(configuration.authentication == [.certificate, .psk])
+        let loaded = try #require(configuration.certificates?.loaded)
+        #expect(loaded.trust.authorities.map(\.subjectText) == ["C=CH,O=Example,CN=Example Root"])
+        #expect(loaded.identities.count == 1 && loaded.trust.revocationLists.isEmpty)
+        #expect(!loaded.trust.requiresRevocationCheck && loaded.trust.strength == .modern)
+        let ike = configuration.ike
+        #expect(ike.authenticationMethods == [.rsaSignature, .preSharedKey])
+        #expect(ike.certificates != nil)
+    }
+
+    @Test("with certificates alone no pre-shared key is needed, nor accepted")
+    func alone() throws {
+        let configuration = try load(users + Self.section).configuration
+        #expect(configuration.authentication == [.certificate])
+        #expect(configuration.preSharedKey == nil)
+        let other = try load(users + "psk: labsecret\nauthentication: [certificate]\n" + Self.section).configuration
+        #expect(other.preSharedKey == nil && other.ike.authenticationMethods == [.rsaSignature])
+    }
+
+    @Test("without certificates everything is as it was")
+    func without() throws {
+        let configuration = try load(users + "psk: labsecret\n").configuration
+        #expect(configuration.authentication == [.psk] && configuration.certificates == nil)
+        #expect(configuration.ike.authenticationMethods == [.preSharedKey])
+        #expect(issues(users + "psk: labsecret\ncertificates:\n") == [])
+    }
+
+    @Test("every key of the section")
+    func keys() throws {
+        let text =
+            users + """
+                profile: legacy
+                authentication: [psk, certificate]
+                psk: labsecret
+                certificates:
+                  ca: [root.pem, intermediate.pem]
+                  certificate: [gateway-rsa2048.pem, gateway-p256.pem, gateway-p384.pem]
+                  key: [gateway-rsa2048.key, gateway-p256.key, gateway-p384.key]
+                  crl: [root.crl]
+                  requireRevocationCheck: true
+                  clientIdentities: ["*.example.org", "O=Example, CN=*"]
+                  identity: domainName
+                """
+        let configuration = try load(text).configuration
+        let loaded = try #require(configuration.certificates?.loaded)
+        #expect(loaded.clientIdentities == ["*.example.org", "O=Example, CN=*"])
+        #expect(loaded.ownIdentity == .domainName && loaded.trust.requiresRevocationCheck)
+        #expect(loaded.trust.strength == .legacy && loaded.trust.revocationLists.count == 1)
+        #expect(
+            configuration.ike.authenticationMethods == [
+                .preSharedKey, .rsaSignature, .ecdsaSignatureP256, .ecdsaSignatureP384,
+            ])
+    }
+
+    @Test("what is wrong is said with file, line and key")
+    func wrong() {
+        #expect(
+            issues(users + "psk: labsecret\nauthentication: [certificate, password]\n") == [
+                "DIR/c.yaml:4: authentication[1]: 'password' is not known; allowed: psk, certificate"
+            ])
+        #expect(
+            issues(users + "psk: labsecret\nauthentication: [certificate]\n") == [
+                "DIR/c.yaml:4: authentication: names certificates, and there are none; "
+                    + "allowed: psk, or a section certificates"
+            ])
+        #expect(
+            issues(users + "authentication: [psk]\n").first
+                == "DIR/c.yaml:1: psk: is missing; allowed: a pre-shared key, here or in VPN_IPSEC_PSK")
+        #expect(
+            issues(users + "certificates:\n  ca: root.pem\n") == [
+                "DIR/c.yaml:3: certificates.certificate: is missing; allowed: the gateway's own certificate",
+                "DIR/c.yaml:3: certificates.key: is missing; allowed: the private key of the gateway's certificate",
+            ])
+        let change = { (old: String, new: String) in issues(users + Self.section.replacing(old, with: new)) }
+        #expect(
+            change("root.pem", "nowhere.pem")
+                == [
+                    "DIR/c.yaml:4: certificates.ca: \(ValueRules.quoted("\(vectors)/nowhere.pem")) cannot be read: "
+                        + "No such file or directory"
+                ].map { $0.replacing(vectors, with: "DIR") })
+        #expect(
+            change("key: gateway-rsa2048.key", "key: gateway-p256.key").first?.contains("is not the certificate's key")
+                == true)
+        #expect(change("key: gateway-rsa2048.key", "key: encrypted.key").first?.contains("under a passphrase") == true)
+        #expect(
+            change("key: gateway-rsa2048.key", "key: root.pem").first?.hasPrefix("DIR/c.yaml:6: certificates.key")
+                == true)
+        #expect(change("ca: root.pem", "ca: root.crl").first?.contains("holds nothing of this kind") == true)
+        #expect(
+            change("ca: root.pem", "ca: root.pem\n  crl: root.pem").first?.hasPrefix("DIR/c.yaml:5: certificates.crl")
+                == true)
+        #expect(change("ca: root.pem", "ca: root.pem\n  requireRevocationCheck: true").count == 1)
+        #expect(change("ca: root.pem", "ca: root.pem\n  clientIdentities: ['*']").count == 1)
+        #expect(change("ca: root.pem", "ca: root.pem\n  identity: nobody").count == 1)
+        #expect(change("ca: root.pem", "ca: root.pem\n  authority: x").count == 1)
+        #expect(change("key: gateway-rsa2048.key", "key: [gateway-rsa2048.key, gateway-p256.key]").count == 1)
+    }
+
+    @Test("an expired certificate of ours, a stale list, an unused section and an open key are warned of")
+    func warnings() throws {
+        let text = """
+            certificates:
+              ca: root.pem
+              certificate: expired.pem
+              key: expired.key
+              crl: root-stale.crl
+
+            """
+        let warnings = try load(users + text).warnings.map(\.problem)
+        #expect(warnings.contains { $0.contains("has expired: clients will refuse it") })
+        #expect(warnings.contains { $0.contains("revocation list of C=CH,O=Example,CN=Example Root has expired") })
+        let unused = try load(users + "psk: labsecret labsecret 1\nauthentication: [psk]\n" + Self.section)
+        #expect(unused.warnings.map(\.problem) == ["is not used, for authentication does not name it"])
+        #expect(unused.configuration.certificates == nil)
+    }
+
+    @Test("a folder's files are read, others in it passed over, and a change is noticed")
+    func folders() throws {
+        let folder = try Folder()
+        try folder.copy("root.pem")
+        try folder.copy("intermediate.pem", as: "b.crt")
+        try folder.copy("root.der", as: "again.der")
+        try folder.copy("make", as: "README")
+        var files = CertificateFiles()
+        files.authorities = [folder.path]
+        files.revocationLists = [folder.path + "/crl"]
+        try FileManager.default.createDirectory(atPath: folder.path + "/crl", withIntermediateDirectories: true)
+        files.certificates = ["\(vectors)/gateway-p256.pem"]
+        files.keys = ["\(vectors)/gateway-p256.key"]
+        let first = try files.load(wallSeconds: 1_893_456_000)
+        #expect(first.certificates.trust.authorities.count == 2)
+        let before = files.fingerprint()
+        #expect(before == files.fingerprint())
+        try folder.copy("root.crl", as: "crl/root.crl")
+        #expect(before != files.fingerprint())
+        #expect(try files.load(wallSeconds: 1_893_456_000).certificates.trust.revocationLists.count == 1)
+        try Data("damaged".utf8).write(to: URL(filePath: folder.path + "/crl/root.crl"))
+        #expect(throws: CertificateFiles.Failure.self) { try files.load(wallSeconds: 1_893_456_000) }
+    }
+}
