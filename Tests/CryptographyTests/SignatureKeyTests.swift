@@ -48,7 +48,9 @@ struct SignatureKeyTests {
         let hash = HashAlgorithm.sha1.digest([1, 2, 3])
         #expect(try key.sign(hash: hash) == key.sign(hash: hash))
         // With DigestInfo (SHA-1's prefix) in front it is a signature of another thing.
-        let prefix: [UInt8] = [0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14]
+        let prefix: [UInt8] = [
+            0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14,
+        ]
         let certificate = try CertificateVectors.certificate("client-rsa2048")
         #expect(!certificate.verifies(try key.sign(hash: prefix + hash), of: hash))
     }

@@ -149,7 +149,8 @@ struct PayloadRules: Sendable {
         first: .securityAssociation,
         occurrences: [
             .securityAssociation: 1...1, .keyExchange: 1...1, .nonce: 1...1, .identification: 1...1, .hash: 1...1,
-            .natDetection: 0...8, .natDetectionDraft: 0...8, .certificateRequest: certificateRequests, .vendorID: vendorIDs,
+            .natDetection: 0...8, .natDetectionDraft: 0...8, .certificateRequest: certificateRequests,
+            .vendorID: vendorIDs,
             .notification: notifications,
         ])
 
