@@ -302,7 +302,8 @@ private let authentication = LCPOptions.Option.authentication
         var bench = Bench()
         bench.openNetwork()
         for user in ["User", "Other"] {
-            let sent = bench.receiveRequest(PPPProtocol.lcp, 77, [ConfigureOption(5, uint32: 99)])
+            let magicNumber = ConfigureOption(5, uint32: UInt32(user.utf8.first ?? 1))
+            let sent = bench.receiveRequest(PPPProtocol.lcp, 77, [magicNumber])
             let request = try #require(sent.first { $0.packet.code == Code.configureRequest })
             guard case .networkDown? = bench.events.last else { throw Missing() }
             #expect(bench.receiveRequest(PPPProtocol.ipcp, 9).isEmpty)

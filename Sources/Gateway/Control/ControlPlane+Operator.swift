@@ -13,7 +13,7 @@ extension ControlPlane: OperatorState {
     }
 
     func sessions() -> [SessionRecord] {
-        clientSessions.values.filter { $0.since != nil }.map(record).sorted { $0.id < $1.id }
+        clientSessions.values.filter { $0.since != nil }.map { record($0) }.sorted { $0.id < $1.id }
     }
 
     private func record(_ session: ClientSession) -> SessionRecord {
@@ -94,7 +94,7 @@ extension ControlPlane: OperatorState {
     }
 
     /// Whether no client is left.
-    var isIdle: Bool { peers.isEmpty && sessions.isEmpty }
+    var isIdle: Bool { peers.isEmpty && clientSessions.isEmpty }
 
     /// A clean end: PPP says goodbye, L2TP closes the call, the tunnel when it was the last, and then the SAs go.
     private mutating func hangUp(_ identifier: UInt64, _ end: SessionEnd, now: Instant) {

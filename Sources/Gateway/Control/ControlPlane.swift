@@ -61,15 +61,15 @@ struct ControlPlane: ~Copyable {
         configuration: GatewayConfiguration, routes: RouteTable, workers: [WorkerStatistics], log: Logger,
         now: Instant, wallClockOffset: Double
     ) throws {
+        let (users, pool) = (try configuration.userTable(), try configuration.addressPool())
         self.configuration = configuration
+        (self.users, self.pool) = (users, pool)
         self.routes = routes
         self.log = log
         self.wallClockOffset = wallClockOffset
         workerStatistics = workers
         ike = IKEEngine(configuration: configuration.ike)
         l2tp = L2TPServer(configuration: configuration.l2tpServer)
-        users = try configuration.userTable()
-        pool = try configuration.addressPool()
         indexes = SecurityParameterIndexAllocator(workerCount: workers.count)
         peerSlots = Array(repeating: SlotAllocator(), count: workers.count)
         sessionSlots = Array(repeating: SlotAllocator(), count: workers.count)
