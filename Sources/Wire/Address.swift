@@ -55,7 +55,9 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
 
     /// Eight groups in hexadecimal, the longest run of zeros shortened (RFC 5952).
     public var description: String {
-        let groups = [high, low].flatMap { half in (0..<4).map { UInt16(truncatingIfNeeded: half >> (48 - 16 * UInt64($0))) } }
+        let groups = [high, low].flatMap { half in
+            (0..<4).map { UInt16(truncatingIfNeeded: half >> (48 - 16 * UInt64($0))) }
+        }
         var best = 0..<0
         var start = 0
         while start < 8 {
@@ -139,7 +141,9 @@ public struct IPv4Network: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Whether `candidate` lies in the network.
-    public func contains(_ candidate: IPv4Address) -> Bool { candidate.value & Self.mask(prefixLength) == address.value }
+    public func contains(_ candidate: IPv4Address) -> Bool {
+        candidate.value & Self.mask(prefixLength) == address.value
+    }
 
     /// The last address, which in most networks is the broadcast address.
     public var last: IPv4Address { IPv4Address(address.value | ~Self.mask(prefixLength)) }

@@ -58,6 +58,7 @@ extension GatewayConfiguration {
     /// The addresses for clients: the pool, without those that belong to one user alone.
     func addressPool() throws(AddressPoolError) -> AddressPool {
         try AddressPool(
-            first: l2tp.pool.lowerBound, last: l2tp.pool.upperBound, reserved: users.compactMap(\.address) + [l2tp.local])
+            first: l2tp.pool.lowerBound, last: l2tp.pool.upperBound,
+            reserved: users.compactMap(\.address) + [l2tp.local])
     }
 }

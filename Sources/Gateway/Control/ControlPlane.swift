@@ -38,6 +38,8 @@ struct ControlPlane: ~Copyable {
     var counters = Counters<ControlEvent>()
     var linkDrops = Counters<PPPDrop>()
     var isShuttingDown = false
+    /// Whether the TUN interface was taken away from under us: the gateway has to end.
+    var isInterfaceGone = false
     /// Sessions that operators asked to hang up.
     var dropsRequested: [UInt64] = []
 
@@ -97,6 +99,8 @@ struct ControlPlane: ~Copyable {
             noteActivity(session, now: now)
         case .firstUse(let index):
             ike.noteInboundTraffic(spi: index.value)
+        case .interfaceGone:
+            isInterfaceGone = true
         }
         settle(now: now)
     }

@@ -46,4 +46,6 @@ enum WorkerReport: Sendable {
     case activity(session: UInt64)
     /// The first authentic packet came by an SA.
     case firstUse(SecurityParameterIndex)
+    /// The TUN interface was taken away: nothing comes or goes any more.
+    case interfaceGone
 }
