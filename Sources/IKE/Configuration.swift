@@ -86,6 +86,8 @@ public struct IKELifetimes: Sendable, Equatable {
     public var ikeMaximumSeconds: UInt64 = 86_400
     /// The most seconds of an IPsec SA. As long as only the peer rekeys, a bound below its own would cut its session.
     public var ipsecMaximumSeconds: UInt64 = 86_400
+    /// How much longer than the agreed life we keep an SA, so that the peer, who rekeys, sees its end first.
+    public var expiryGrace: Duration = .seconds(30)
     /// What RFC 2407 section 4.5 assumes where the peer says nothing.
     public static let unspecifiedSeconds: UInt64 = 28_800
 
@@ -123,12 +125,16 @@ public struct IKELimits: Sendable, Equatable {
     public var securityAssociationsPerPeerMaximum = 64
     /// The most quick modes at once in one ISAKMP SA.
     public var quickModesMaximum = 8
+    /// The most quick modes that an ISAKMP SA remembers, finished ones among them.
+    public var quickModeRecordsMaximum = 64
     /// How many used message ids an ISAKMP SA remembers.
     public var usedMessageIDsMaximum = 128
     /// Unauthenticated Notifies per second.
     public var notifiesPerSecond = 50
     /// Refusal records per second.
     public var refusalsPerSecond = 50
+    /// How many refused first messages are remembered, so that their repetitions are not recorded again.
+    public var refusalsRememberedMaximum = 1024
     /// Failed authentications of one address in a row before it is slowed.
     public var failuresPerAddressMaximum = 10
     /// How long a slowed address waits for one more attempt.

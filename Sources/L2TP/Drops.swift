@@ -8,6 +8,8 @@ public enum L2TPDrop: UInt8, Error, CaseIterable, Sendable {
     case badFlags
     /// The Length field is not the length of the message.
     case badLength
+    /// Longer than any message that makes sense.
+    case tooLong
     /// For a tunnel that does not exist.
     case unknownTunnel
     /// For a tunnel of another IPsec peer.

@@ -51,6 +51,10 @@ public struct L2TPConfiguration: Sendable {
     public var tunnelsMaximum = 200_000
     /// Most control messages that wait to be sent in one tunnel; a tunnel that needs more is stuck, and ends.
     public var sendQueueMaximum = 64
+    /// Most octets of a control message. The longest legal ones, an ICCN with all that a proxy may say, stay far below.
+    public var messageByteCountMaximum = 8192
+    /// Most tunnels that one call of `handleTimeout` looks after.
+    public var tunnelsPerWakeupMaximum = 4096
     /// Most answers without a tunnel (refusals) that wait to be sent; beyond, they are not made.
     public var refusalsQueuedMaximum = 256
 

@@ -6,6 +6,7 @@ extension L2TPServer {
     public mutating func receive(
         _ message: RawSpan, from peer: L2TPPeer, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
+        guard message.byteCount <= configuration.messageByteCountMaximum else { return count(.tooLong) }
         var reader = ByteReader(message)
         let header: ControlHeader
         do {

@@ -76,10 +76,16 @@ public struct L2TPServer: Sendable {
 
     // MARK: What an operator sees
 
-    /// The tunnels that are established or being set up.
+    /// The tunnels that are established or being set up. Made as they are asked for; take an `Array` of them before
+    /// changing the server, else all its tunnels are copied.
     public var tunnels: some Sequence<L2TPTunnel> { slots.lazy.filter(\.isLive).map(\.summary) }
 
-    /// The established sessions.
+    /// The tunnels of one IPsec peer, established or being set up, without a look at any other's.
+    public func tunnels(of peer: UInt64) -> [L2TPTunnel] {
+        (peers[peer]?.slots ?? []).filter { slots[$0].isLive }.map { slots[$0].summary }
+    }
+
+    /// The established sessions; made as they are asked for, like ``tunnels``.
     public var sessions: some Sequence<L2TPSession> {
         slots.lazy.filter(\.isLive).flatMap { tunnel in tunnel.sessions.keys.compactMap(tunnel.establishedSession) }
     }
@@ -132,9 +138,11 @@ public struct L2TPServer: Sendable {
     /// An IPsec peer is gone since the same client came back as another one.
     public mutating func peerReplaced(_ peer: UInt64, now: Instant) { forget(peer, reason: .replaced) }
 
-    /// Does what is due.
+    /// Does what is due, for at most ``L2TPConfiguration/tunnelsPerWakeupMaximum`` tunnels: where more are due,
+    /// ``nextDeadline`` stays in the past, and the caller comes back after it has looked at its packets.
     public mutating func handleTimeout(now: Instant, using generator: inout some RandomNumberGenerator) {
-        while let slot = deadlines.firstDue(at: now) {
+        for _ in 0..<max(configuration.tunnelsPerWakeupMaximum, 1) {
+            guard let slot = deadlines.firstDue(at: now) else { return }
             expire(slot, now: now)
             settle(slot)
         }

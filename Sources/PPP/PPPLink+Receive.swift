@@ -108,6 +108,7 @@ extension PPPLink {
         guard frame.protocolNumber == method.protocolNumber else {
             throw PPPDropError(.otherAuthenticationProtocol)
         }
+        guard !awaitsStaleAnswer else { throw PPPDropError(.repeatedAttempt) }
         let packet = try ControlPacket(parsing: frame.information)
         guard let reaction = try authenticator?.receive(packet) else { return }
         switch reaction {

@@ -42,6 +42,10 @@ public struct PPPLink: Sendable {
     /// A Success was sent, and nothing came since that shows that the client got it.
     var isSuccessUnconfirmed = false
 
+    /// The peer negotiated anew while the gateway was deciding: its answer is to a question of the past, and must not be
+    /// taken for one about a new attempt. Until it comes, no new question is asked.
+    var awaitsStaleAnswer = false
+
     private var isNetworkUp = false
     private var renegotiations = 0
     private var rejectLimiter = RejectLimiter()
@@ -130,6 +134,10 @@ public struct PPPLink: Sendable {
 
     /// The gateway has decided about `PPPEvent.authenticate`. Too late, or without having been asked, it has no effect.
     public mutating func authenticated(_ outcome: AuthenticationOutcome, now: Instant) {
+        if awaitsStaleAnswer {
+            awaitsStaleAnswer = false
+            return
+        }
         guard phase == .authenticate, var decider = authenticator, let reply = decider.decide(outcome) else { return }
         authenticator = decider
         send(reply, protocolNumber: decider.method.protocolNumber)
@@ -201,6 +209,7 @@ extension PPPLink {
         guard phase == .authenticate || phase == .network else { return }
         if isNetworkUp { events.append(.networkDown) }
         isNetworkUp = false
+        if case .deciding = authenticator?.state { awaitsStaleAnswer = true }
         (ipcp, authenticator) = (nil, nil)
         isSuccessUnconfirmed = false
         echo.stop()

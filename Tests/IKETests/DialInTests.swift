@@ -15,7 +15,8 @@ struct DialInTests {
         #expect(world.established.first?.nat == IKENATDetection(remote: false, local: false))
         #expect(world.keysAgree)
         #expect(world.ready.first?.isUDPEncapsulated == false)
-        #expect(world.ready.first?.suite == ESPNegotiatedSuite(cipher: .aesGCM(keyBits: 128, icvBytes: 16), integrity: nil))
+        #expect(
+            world.ready.first?.suite == ESPNegotiatedSuite(cipher: .aesGCM(keyBits: 128, icvBytes: 16), integrity: nil))
         #expect(world.confirmed == world.ready.map(\.inboundSPI))
         #expect(world.drops.isEmpty)
         #expect(world.client.responderIdentity == [1, 0, 0, 0] + gatewayAddress.octets)

@@ -139,6 +139,28 @@ import Wire
         #expect(bench.server.sessionCount == 1 && bench.server.tunnelCount == 1)
     }
 
+    @Test("a message of any length is taken or counted, never more") func longMessage() throws {
+        var bench = Bench()
+        let id = try bench.establish()
+        let filler = (0..<70).flatMap { _ in avp(200, [UInt8](repeating: 0, count: 1017), mandatory: false) }
+        #expect(
+            try bench.give(control(tunnel: id.value, ns: 2, nr: 1, ClientBody.hello + filler.prefix(60_000))).isEmpty)
+        #expect(bench.server.drops[.tooLong] == 1 && bench.server.tunnelCount == 1)
+        try bench.give(control(tunnel: id.value, ns: 2, nr: 1, ClientBody.hello + filler.prefix(1023 * 7)))
+        #expect(bench.server.drops[.ignoredAVP] == 7 && bench.server.tunnelCount == 1)
+    }
+
+    @Test("a storm of ZLBs is met with silence") func zlbStorm() throws {
+        var bench = Bench()
+        let id = try bench.connect()
+        try bench.wait(.seconds(0.2))
+        for number in 0..<500 as Range<UInt16> {
+            let zlb = control(tunnel: id.tunnel.value, session: id.value, ns: number &* 131, nr: number &* 257, [])
+            #expect(try bench.give(zlb).isEmpty)
+        }
+        #expect(try bench.wait(.seconds(0.5)).isEmpty && bench.server.session(id) != nil)
+    }
+
     @Test("messages for sessions that do not exist are counted") func unknownSession() throws {
         var bench = Bench()
         let id = try bench.connect()

@@ -121,6 +121,20 @@ import Wire
         #expect(bench.events.count == 20_000 && bench.server.nextDeadline == nil)
     }
 
+    @Test("one wakeup looks after a limited number of tunnels, the next after the rest") func wakeup() throws {
+        var configuration = L2TPConfiguration()
+        configuration.tunnelsPerWakeupMaximum = 10
+        var bench = Bench(configuration)
+        for peer in 1...25 as ClosedRange<UInt64> { _ = try bench.connect(from: L2TPPeer(id: peer, port: 1701)) }
+        bench.now += .seconds(1)
+        var answered: [Int] = []
+        for _ in 0..<4 {
+            bench.server.handleTimeout(now: bench.now, using: &bench.generator)
+            answered.append(try bench.drain().count)
+        }
+        #expect(answered.reduce(0, +) == 25 && answered.prefix(2) == [10, 10])
+    }
+
     @Test("Tunnel IDs are found when few are left, and run out without harm") func idsRunOut() {
         var server = L2TPServer()
         var generator = SeededGenerator(9)

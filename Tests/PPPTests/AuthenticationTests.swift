@@ -324,6 +324,26 @@ private let authentication = LCPOptions.Option.authentication
         #expect(bench.endReason == .protocolFailure(.userChanged))
     }
 
+    @Test("an answer to a question of before a new negotiation is not taken for one about the new attempt")
+    func staleAnswer() throws {
+        var bench = Bench()
+        bench.prove()
+        let sent = bench.receiveRequest(PPPProtocol.lcp, 77, [ConfigureOption(5, uint32: 5)])
+        let request = try #require(sent.first { $0.packet.code == Code.configureRequest })
+        let challenge = try #require(
+            bench.receive(PPPProtocol.lcp, Code.configureAck, request.packet.identifier, request.packet.body).last)
+        let response = Bench.response(to: challenge.packet, .msChapV2, user: "Other")
+        let (code, identifier) = (AuthenticationCode.chapResponse, challenge.packet.identifier)
+        bench.receive(PPPProtocol.chap, code, identifier, response)
+        #expect(bench.users == ["User"])
+        #expect(bench.link.drops[.repeatedAttempt] == 1)
+        #expect(bench.accept().isEmpty)
+        #expect(bench.link.phase == .authenticate)
+        bench.receive(PPPProtocol.chap, code, identifier, response)
+        #expect(bench.users == ["User", "Other"])
+        #expect(bench.accept().first?.packet.code == AuthenticationCode.chapSuccess)
+    }
+
     @Test("a link that negotiates anew again and again ends")
     func renegotiationLoop() {
         var bench = Bench()

@@ -76,8 +76,10 @@ struct FailureList: Sendable {
             // All are being slowed: forgetting them all is the lesser evil beside growing without bound.
             if limits.count >= Self.addressesMaximum { limits.removeAll() }
         }
-        var limit = limits[address] ?? RateLimit(
-            capacity: bounds.failuresPerAddressMaximum, interval: bounds.failureInterval)
+        var limit =
+            limits[address]
+            ?? RateLimit(
+                capacity: bounds.failuresPerAddressMaximum, interval: bounds.failureInterval)
         _ = limit.take(now)
         limits[address] = limit
     }

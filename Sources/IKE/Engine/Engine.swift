@@ -15,6 +15,8 @@ public struct IKEEngine: Sendable {
     var associations: [UInt64: Association] = [:]
     /// Exchanges by the cookie and endpoint of their first message, to recognise its repetition.
     var firstMessages: [FirstMessageKey: UInt64] = [:]
+    /// First messages that were refused lately: their repetitions are not further refusals.
+    var refusedFirstMessages: Set<FirstMessageKey> = []
     /// Exchanges that have not shown message 3.
     var halfOpen = ArrivalList()
     /// Exchanges between message 3 and message 5.
@@ -43,6 +45,8 @@ public struct IKEEngine: Sendable {
     enum Deadline: Hashable, Sendable {
         /// Main mode must be over, and stored answers are forgotten.
         case mainMode(UInt64)
+        /// A refused first message is forgotten.
+        case refusal(FirstMessageKey)
         /// An ISAKMP SA's life.
         case association(UInt64)
         /// A quick mode must be over.
@@ -132,9 +136,7 @@ public struct IKEEngine: Sendable {
         let isAggressive = message.header.exchange == .aggressive
         // Only a first message deserves a word; anything else names an SA and would have to be authenticated.
         guard message.header.cookies.responder == 0, isAggressive else { throw .unsupportedExchange }
-        refuse(
-            message.path, message.header.cookies, peer: nil, step: .aggressiveMode, reason: .aggressiveModeDisabled,
-            now: now)
+        refuseFirst(message, step: .aggressiveMode, reason: .aggressiveModeDisabled, now: now)
         notify(.unsupportedExchangeType, inAnswerTo: message, now: now, using: &generator)
         throw .aggressiveModeDisabled
     }
@@ -149,7 +151,9 @@ public struct IKEEngine: Sendable {
         while let deadline = deadlines.popDue(now) {
             switch deadline {
             case .mainMode(let cookie): endMainMode(cookie)
-            case .association(let cookie): endAssociation(cookie, reason: .expired, announce: true, now: now, using: &generator)
+            case .refusal(let key): refusedFirstMessages.remove(key)
+            case .association(let cookie):
+                endAssociation(cookie, reason: .expired, announce: true, now: now, using: &generator)
             case .quickMode(let id): endQuickMode(id, now: now, using: &generator)
             case .child(let spi): endChild(spi, reason: .expired, announce: true, now: now, using: &generator)
             case .unconfirmed(let spi):
@@ -211,7 +215,9 @@ public struct IKEEngine: Sendable {
     /// Events about SAs must never be lost, so only refusals, which have a rate of their own, count as overflow.
     mutating func emit(_ event: IKEEvent) { _ = events.append(event, maximum: .max) }
 
-    mutating func enqueueWork(_ group: DiffieHellmanGroup, _ publicValue: [UInt8], for target: WorkTarget) throws(IKEDrop) -> UInt64 {
+    mutating func enqueueWork(_ group: DiffieHellmanGroup, _ publicValue: [UInt8], for target: WorkTarget)
+        throws(IKEDrop) -> UInt64
+    {
         guard workTargets.count < limits.workQueueMaximum else { throw .workQueueFull }
         lastWork += 1
         workTargets[lastWork] = target
@@ -232,9 +238,25 @@ public struct IKEEngine: Sendable {
         offers: [IKERefusedOffer] = [], detail: String = "", now: Instant
     ) {
         guard refusalLimit.take(now) else { return drops.count(.refusalRateLimited) }
-        emit(.refused(IKERefusal(
-            remote: path.remote, local: path.local, cookies: cookies, peer: peer, step: step, reason: reason,
-            offers: offers, detail: detail)))
+        emit(
+            .refused(
+                IKERefusal(
+                    remote: path.remote, local: path.local, cookies: cookies, peer: peer, step: step, reason: reason,
+                    offers: offers, detail: detail)))
+    }
+
+    /// Records the refusal of a first message, once for all its repetitions.
+    mutating func refuseFirst(
+        _ message: Incoming, step: IKEStep, reason: IKERefusalReason, offers: [IKERefusedOffer] = [], now: Instant
+    ) {
+        let key = FirstMessageKey(
+            initiatorCookie: message.header.cookies.initiator, remote: message.path.remote)
+        guard !refusedFirstMessages.contains(key) else { return }
+        if refusedFirstMessages.count < limits.refusalsRememberedMaximum {
+            refusedFirstMessages.insert(key)
+            deadlines.set(.refusal(key), now + limits.exchangeLifetime)
+        }
+        refuse(message.path, message.header.cookies, peer: nil, step: step, reason: reason, offers: offers, now: now)
     }
 
     /// Sends a Notify in clear, which nobody may believe but which spares an honest peer its retransmissions. Never more

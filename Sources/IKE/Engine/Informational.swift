@@ -45,7 +45,9 @@ extension IKEEngine {
     ) throws(IKEDrop) {
         guard let established = association.established else { return }
         let notification: NotificationPayload
-        do throws(IKEDrop) { notification = try NotificationPayload(parsing: body) } catch { throw .malformedNotification }
+        do throws(IKEDrop) { notification = try NotificationPayload(parsing: body) } catch {
+            throw .malformedNotification
+        }
         switch notification.type {
         case .areYouThere:
             try answerAreYouThere(notification, association, established, message, using: &generator)

@@ -94,8 +94,16 @@ extension IKEEngine {
             sendInformational([Payload(type: .delete, body: delete.body)], in: cookie, using: &generator)
         }
         // An IPsec SA whose quick mode dies here unconfirmed is given the exchange's time: its first packet may confirm it.
-        for case .awaitingConfirmation(let answered) in established.quickModes.values.map(\.state) {
-            deadlines.set(.unconfirmed(answered.inboundSPI), now + limits.exchangeLifetime)
+        for exchange in established.quickModes.values {
+            switch exchange.state {
+            case .awaitingConfirmation(let answered):
+                deadlines.set(.unconfirmed(answered.inboundSPI), now + limits.exchangeLifetime)
+            case .computing(_, let spi, _):
+                emit(
+                    .securityAssociationDeleted(
+                        peer: established.peer, inboundSPI: spi, reason: .neverConfirmed))
+            case .awaitingDecision, .finished: break
+            }
         }
         removeAssociation(cookie)
         peers[established.peer]?.associations.removeAll { $0 == cookie }

@@ -70,15 +70,12 @@ extension IKEEngine {
         switch PhaseOneNegotiation(algorithms: configuration.phaseOne).choose(from: payload) {
         case .chosen(let choice): chosen = choice
         case .refused(let offers):
-            refuse(
-                message.path, message.header.cookies, peer: nil, step: .mainModeOffer, reason: .noProposalChosen,
-                offers: offers, now: now)
+            refuseFirst(message, step: .mainModeOffer, reason: .noProposalChosen, offers: offers, now: now)
             notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
             throw .noProposalChosen
         }
         guard configuration.preSharedKeys.key(for: remote.address) != nil else {
-            refuse(
-                message.path, message.header.cookies, peer: nil, step: .mainModeOffer, reason: .noPreSharedKey, now: now)
+            refuseFirst(message, step: .mainModeOffer, reason: .noPreSharedKey, now: now)
             notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
             throw .noPreSharedKey
         }
@@ -118,7 +115,8 @@ extension IKEEngine {
 
     /// Lets the oldest exchange that has not shown message 3 go, of this address or of all, where a limit is reached.
     private mutating func makeRoom(for address: IPAddress) {
-        while halfOpen.count(of: address) >= limits.halfOpenPerAddressMaximum, let oldest = halfOpen.oldest(of: address) {
+        while halfOpen.count(of: address) >= limits.halfOpenPerAddressMaximum, let oldest = halfOpen.oldest(of: address)
+        {
             forgetExchange(oldest)
             drops.count(.halfOpenEvictedForAddress)
         }
@@ -186,9 +184,12 @@ extension IKEEngine {
             exchange.workID == result.id
         else { throw .staleWorkResult }
         let cookies = association.cookies
-        guard case .success(let agreement) = result.outcome,
-            let preSharedKey = configuration.preSharedKeys.key(for: association.path.remote.address)
-        else {
+        guard let preSharedKey = configuration.preSharedKeys.key(for: association.path.remote.address) else {
+            // The key was taken out of the configuration meanwhile.
+            forgetExchange(cookie)
+            throw .noPreSharedKey
+        }
+        guard case .success(let agreement) = result.outcome else {
             refuse(
                 association.path, cookies, peer: nil, step: .mainModeKeyExchange, reason: .publicValueRefused, now: now)
             forgetExchange(cookie)
@@ -287,11 +288,13 @@ extension IKEEngine {
         var known = known
         known.isRefusalReported = true
         associations[association.cookies.responder]?.state = .awaitingAuthentication(known)
-        failures.note(message.path.remote.address, limits: limits, now: now)
+        // The address that message 3 proved: that of this message may be forged.
+        let isHome = message.path.remote.address == association.path.remote.address
+        failures.note(association.path.remote.address, limits: limits, now: now)
         refuse(
-            message.path, association.cookies, peer: nil, step: .mainModeAuthentication, reason: .preSharedKeyMismatch,
-            now: now)
-        notify(.authenticationFailed, inAnswerTo: message, now: now, using: &generator)
+            isHome ? message.path : association.path, association.cookies, peer: nil, step: .mainModeAuthentication,
+            reason: .preSharedKeyMismatch, now: now)
+        if isHome { notify(.authenticationFailed, inAnswerTo: message, now: now, using: &generator) }
     }
 
     private mutating func establish(
@@ -299,7 +302,8 @@ extension IKEEngine {
         _ identity: IKEIdentity, _ chain: PayloadChain, now: Instant, using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         let cookies = association.cookies
-        let own = IdentificationPayload(identity: IKEIdentity(configuration.identityAddress ?? message.path.local.address))
+        let own = IdentificationPayload(
+            identity: IKEIdentity(configuration.identityAddress ?? message.path.local.address))
         let hash = known.keys.identityHash(
             ownPublic: known.responderPublic, otherPublic: known.initiatorPublic, ownCookie: cookies.responder,
             otherCookie: cookies.initiator, securityAssociation: known.offer.securityAssociation,
@@ -313,20 +317,26 @@ extension IKEEngine {
         let (peer, isRenewal) = adoptPeer(identity, path: message.path)
         var association = association
         association.path = message.path
-        association.state = .established(Association.Established(
-            peer: peer, identity: identity, suite: known.offer.chosen.suite, keys: known.keys,
-            variant: known.offer.variant, nat: known.nat, hidesOwnNAT: known.hidesOwnNAT,
-            lastBlock: known.keys.nextInitializationVector(after: encrypted)))
+        association.state = .established(
+            Association.Established(
+                peer: peer, identity: identity, suite: known.offer.chosen.suite, keys: known.keys,
+                variant: known.offer.variant, nat: known.nat, hidesOwnNAT: known.hidesOwnNAT,
+                lastBlock: known.keys.nextInitializationVector(after: encrypted)))
         association.remember(message.digest, answer: answer)
         associations[cookies.responder] = association
         forgetHalfOpen(cookies.responder)
         peers[peer]?.associations.append(cookies.responder)
         let seconds = known.offer.chosen.life.boundedSeconds(configuration.lifetimes.ikeMaximumSeconds)
-        deadlines.set(.association(cookies.responder), now + .seconds(Int64(clamping: seconds)))
+        deadlines.set(
+            .association(cookies.responder),
+            now + .seconds(Int64(clamping: seconds)) + configuration.lifetimes.expiryGrace)
         transmit(answer, on: message.path)
-        emit(.peerEstablished(PeerEstablished(
-            peer: peer, path: message.path, identity: identity, suite: known.offer.chosen.suite, cookies: cookies,
-            nat: known.nat, vendorIDs: known.offer.vendorIDs, lifetimeSeconds: seconds, isRenewal: isRenewal)))
+        emit(
+            .peerEstablished(
+                PeerEstablished(
+                    peer: peer, path: message.path, identity: identity, suite: known.offer.chosen.suite,
+                    cookies: cookies,
+                    nat: known.nat, vendorIDs: known.offer.vendorIDs, lifetimeSeconds: seconds, isRenewal: isRenewal)))
         reportInitialContact(chain, peer: peer)
         endOldestAssociations(of: peer, now: now, using: &generator)
     }

@@ -38,7 +38,9 @@ extension IKEEngine {
     ) throws(IKEDrop) {
         guard !established.usedMessageIDs.contains(id.messageID) else { throw .repeatedMessageID }
         let running = established.quickModes.values.reduce(0) { $0 + ($1.isFinished ? 0 : 1) }
-        guard running < limits.quickModesMaximum else { throw .tooManyQuickModes }
+        guard running < limits.quickModesMaximum, established.quickModes.count < limits.quickModeRecordsMaximum else {
+            throw .tooManyQuickModes
+        }
         let keys = established.keys
         let iv = keys.initializationVector(lastBlock: established.lastBlock, messageID: id.messageID)
         let plain = try keys.decrypt(message.body, iv: iv)
@@ -62,10 +64,12 @@ extension IKEEngine {
             _ = update(id.cookie) { $0.quickModes[id.messageID] = exchange }
             deadlines.set(.quickMode(id), now + limits.exchangeLifetime)
             reportInitialContact(chain, peer: established.peer)
-            emit(.quickModeRequested(QuickModeRequest(
-                id: id, peer: established.peer, path: message.path, selectors: request.selectors,
-                suite: request.chosen.suite, isUDPEncapsulated: isUDPEncapsulated(request.chosen, message.path),
-                group: request.chosen.group)))
+            emit(
+                .quickModeRequested(
+                    QuickModeRequest(
+                        id: id, peer: established.peer, path: message.path, selectors: request.selectors,
+                        suite: request.chosen.suite, isUDPEncapsulated: request.chosen.mode.isUDPEncapsulated,
+                        group: request.chosen.group)))
         } catch {
             sendRefusal(of: error, established, message, now: now, using: &generator)
             throw error
@@ -114,8 +118,6 @@ extension IKEEngine {
         return nat.isTranslated || established.hidesOwnNAT ? .translated : .direct
     }
 
-    private func isUDPEncapsulated(_ chosen: ChosenPhaseTwo, _ path: IKEPath) -> Bool { chosen.mode.isUDPEncapsulated }
-
     /// IDci and IDcr: both or none. L2TP is UDP, on whichever ports: Windows has 1701, Apple an ephemeral one, Android 0.
     private mutating func readSelectors(
         _ bodies: [[UInt8]], _ established: Association.Established, _ message: Incoming, now: Instant
@@ -148,7 +150,8 @@ extension IKEEngine {
     ) {
         let type: IKENotification =
             switch drop {
-            case .noProposalChosen, .tooManySecurityAssociations, .tooManyProposals, .domainUnsupported: .noProposalChosen
+            case .noProposalChosen, .tooManySecurityAssociations, .tooManyProposals, .domainUnsupported:
+                .noProposalChosen
             case .selectorsRefused, .malformedIdentification: .invalidIDInformation
             case .publicValueLength, .publicValueRefused: .invalidKeyInformation
             default: .payloadMalformed
@@ -161,7 +164,8 @@ extension IKEEngine {
 
     // MARK: - The gateway's decision
 
-    /// Takes a requested pair of IPsec SAs with `inboundSPI`, which no other live SA has.
+    /// Takes a requested pair of IPsec SAs with `inboundSPI`, which no other live SA has. Where it comes to nothing later,
+    /// `securityAssociationDeleted` gives the SPI back, even if `securityAssociationReady` never came.
     ///
     /// - Returns: false where the request is gone, or the SPI is reserved or taken.
     @discardableResult
@@ -222,8 +226,9 @@ extension IKEEngine {
             let payload = NotificationPayload(protocolID: ProtocolID.esp, type: .invalidKeyInformation)
             sendInformational(
                 [Payload(type: .notification, body: payload.body)], in: id.cookie, on: exchange.path, using: &generator)
-            emit(.securityAssociationDeleted(
-                peer: established.peer, inboundSPI: spi, reason: .neverConfirmed))
+            emit(
+                .securityAssociationDeleted(
+                    peer: established.peer, inboundSPI: spi, reason: .neverConfirmed))
             throw .publicValueRefused
         }
     }
@@ -297,14 +302,17 @@ extension IKEEngine {
         let seconds = chosen.life.boundedSeconds(configuration.lifetimes.ipsecMaximumSeconds)
         children[inboundSPI] = Child(peer: established.peer, quickMode: id, outboundSPI: chosen.outboundSPI)
         peers[established.peer]?.children.append(inboundSPI)
-        deadlines.set(.child(inboundSPI), now + .seconds(Int64(clamping: seconds)))
+        deadlines.set(
+            .child(inboundSPI), now + .seconds(Int64(clamping: seconds)) + configuration.lifetimes.expiryGrace)
         let addresses = request.originalAddresses
-        emit(.securityAssociationReady(ChildSecurityAssociation(
-            peer: established.peer, quickMode: id, inboundSPI: inboundSPI, outboundSPI: chosen.outboundSPI,
-            suite: chosen.suite, inboundKeys: material(inboundSPI), outboundKeys: material(chosen.outboundSPI),
-            mode: .transport, isUDPEncapsulated: isUDPEncapsulated(chosen, path), path: path,
-            originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
-            selectors: request.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: chosen.life.kilobytes)))
+        emit(
+            .securityAssociationReady(
+                ChildSecurityAssociation(
+                    peer: established.peer, quickMode: id, inboundSPI: inboundSPI, outboundSPI: chosen.outboundSPI,
+                    suite: chosen.suite, inboundKeys: material(inboundSPI), outboundKeys: material(chosen.outboundSPI),
+                    mode: .transport, isUDPEncapsulated: chosen.mode.isUDPEncapsulated, path: path,
+                    originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
+                    selectors: request.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: chosen.life.kilobytes)))
     }
 
     // MARK: - Message 3
@@ -315,7 +323,8 @@ extension IKEEngine {
     ) throws(IKEDrop) {
         if exchange.request == message.digest {
             guard let answer = exchange.answer else { throw .repeatedWhileBusy }
-            transmit(answer, on: message.path.remote.address == exchange.path.remote.address ? message.path : exchange.path)
+            transmit(
+                answer, on: message.path.remote.address == exchange.path.remote.address ? message.path : exchange.path)
             return
         }
         guard case .awaitingConfirmation(let answered) = exchange.state else {
@@ -350,7 +359,13 @@ extension IKEEngine {
     mutating func endQuickMode(
         _ id: QuickModeID, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
-        guard let exchange = update(id.cookie, { $0.quickModes.removeValue(forKey: id.messageID) }) ?? nil else { return }
+        guard let exchange = update(id.cookie, { $0.quickModes.removeValue(forKey: id.messageID) }) ?? nil else {
+            return
+        }
+        if case .computing(_, let spi, _) = exchange.state, let peer = associations[id.cookie]?.established?.peer {
+            // The gateway has set this SPI aside, and gets it back.
+            emit(.securityAssociationDeleted(peer: peer, inboundSPI: spi, reason: .neverConfirmed))
+        }
         guard case .awaitingConfirmation(let answered) = exchange.state, let child = children[answered.inboundSPI],
             !child.isConfirmed
         else { return }

@@ -38,9 +38,10 @@ public struct IKEIdentity: Hashable, Sendable, CustomStringConvertible {
         switch (type, data.count) {
         case (Self.ipv4Address, 4): .v4(IPv4Address(data[0], data[1], data[2], data[3]))
         case (Self.ipv6Address, 16):
-            .v6(IPv6Address(
-                high: data.prefix(8).reduce(0) { $0 << 8 | UInt64($1) },
-                low: data.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }))
+            .v6(
+                IPv6Address(
+                    high: data.prefix(8).reduce(0) { $0 << 8 | UInt64($1) },
+                    low: data.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }))
         default: nil
         }
     }

@@ -67,8 +67,11 @@ struct PayloadChain: Sendable {
                 payloads.append(Payload(type: type, body: try reader.bytes(length - Payload.headerByteCount)))
                 type = next
             }
-            guard reader.remaining <= (padded ? Self.paddingMaximum : 0) else { throw .trailingBytes }
-            return bytes.count - reader.remaining
+            let end = bytes.count - reader.remaining
+            // libreswan fills messages in clear up to a multiple of four with zeros.
+            let isPadding = padded ? reader.remaining <= Self.paddingMaximum : reader.remaining < 4
+            guard isPadding, padded || bytes[end...].allSatisfy({ $0 == 0 }) else { throw .trailingBytes }
+            return end
         }
         (self.bytes, self.payloads, self.offsets, self.end) = (bytes, payloads, offsets, end)
     }

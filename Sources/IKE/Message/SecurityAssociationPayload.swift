@@ -83,7 +83,8 @@ struct SecurityAssociationPayload: Hashable, Sendable {
                 let length = Int(try reader.uint16())
                 guard length >= Payload.headerByteCount else { throw .payloadLength }
                 var part = try reader.part(length - Payload.headerByteCount)
-                let proposal = try Self.proposal(from: &part, transformsMaximum: limits.transformsMaximum - transformCount)
+                let proposal = try Self.proposal(
+                    from: &part, transformsMaximum: limits.transformsMaximum - transformCount)
                 transformCount += proposal.transforms.count
                 proposals.append(proposal)
             }

@@ -112,9 +112,10 @@ struct PhaseOneNegotiation {
                     }
                 case .failure(let mismatch):
                     guard refused.count < IKERefusedOffer.listMaximum else { continue }
-                    refused.append(IKERefusedOffer(
-                        proposal: proposal.number, transform: transform.number, offer: Self.name(transform),
-                        attribute: mismatch.attribute))
+                    refused.append(
+                        IKERefusedOffer(
+                            proposal: proposal.number, transform: transform.number, offer: Self.name(transform),
+                            attribute: mismatch.attribute))
                 }
             }
         }
@@ -137,18 +138,25 @@ struct PhaseOneNegotiation {
     }
 
     private func evaluate(_ transform: Transform, protocolID: UInt8) -> Result<(PhaseOneSuite, Life), Mismatch> {
-        let refuse = { (attribute: IKEOfferAttribute) in Result<(PhaseOneSuite, Life), Mismatch>.failure(Mismatch(attribute: attribute)) }
+        let refuse = { (attribute: IKEOfferAttribute) in
+            Result<(PhaseOneSuite, Life), Mismatch>.failure(Mismatch(attribute: attribute))
+        }
         guard protocolID == ProtocolID.isakmp, transform.id == Self.keyIKE else { return refuse(.protocolID) }
-        guard let numbers = transform.numbers(
-            single: [Class.encryption, Class.hash, Class.authenticationMethod, Class.group, Class.groupType, Class.keyLength],
-            repeated: [Class.lifeType, Class.lifeDuration])
+        guard
+            let numbers = transform.numbers(
+                single: [
+                    Class.encryption, Class.hash, Class.authenticationMethod, Class.group, Class.groupType,
+                    Class.keyLength,
+                ],
+                repeated: [Class.lifeType, Class.lifeDuration])
         else { return refuse(.unknownAttribute) }
         guard let cipher = Self.cipher(numbers), algorithms.ciphers.contains(cipher) else { return refuse(.encryption) }
         guard let hash = Self.hash(numbers), algorithms.hashes.contains(hash) else { return refuse(.hash) }
         guard numbers[Class.authenticationMethod] == Self.preSharedKey else { return refuse(.authenticationMethod) }
         guard let group = Self.group(numbers), algorithms.groups.contains(group) else { return refuse(.group) }
-        guard let life = Life(
-            transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
+        guard
+            let life = Life(
+                transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
         else { return refuse(.life) }
         return .success((PhaseOneSuite(cipher: cipher, hash: hash, group: group), life))
     }

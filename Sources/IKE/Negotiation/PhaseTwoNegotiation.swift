@@ -69,7 +69,9 @@ struct PhaseTwoNegotiation {
         var refused: [IKERefusedOffer] = []
         for (index, proposal) in payload.proposals.enumerated() {
             // Proposals of one number stand together: ESP and AH, or ESP and IPComp (RFC 2408 section 4.2).
-            let isCombined = payload.proposals.enumerated().contains { $0.offset != index && $0.element.number == proposal.number }
+            let isCombined = payload.proposals.enumerated().contains {
+                $0.offset != index && $0.element.number == proposal.number
+            }
             for transform in proposal.transforms {
                 switch evaluate(transform, of: proposal, isCombined: isCombined) {
                 case .success(let choice):
@@ -77,9 +79,11 @@ struct PhaseTwoNegotiation {
                     if best.map({ rank.lexicographicallyPrecedes($0.rank) }) ?? true { best = (rank, choice) }
                 case .failure(let mismatch):
                     guard refused.count < IKERefusedOffer.listMaximum else { continue }
-                    refused.append(IKERefusedOffer(
-                        proposal: proposal.number, transform: transform.number, offer: Self.name(transform, of: proposal),
-                        attribute: mismatch.attribute))
+                    refused.append(
+                        IKERefusedOffer(
+                            proposal: proposal.number, transform: transform.number,
+                            offer: Self.name(transform, of: proposal),
+                            attribute: mismatch.attribute))
                 }
             }
         }
@@ -97,17 +101,21 @@ struct PhaseTwoNegotiation {
     private func evaluate(
         _ transform: Transform, of proposal: Proposal, isCombined: Bool
     ) -> Result<ChosenPhaseTwo, PhaseOneNegotiation.Mismatch> {
-        let refuse = { (attribute: IKEOfferAttribute) in Result<ChosenPhaseTwo, PhaseOneNegotiation.Mismatch>.failure(.init(attribute: attribute)) }
+        let refuse = { (attribute: IKEOfferAttribute) in
+            Result<ChosenPhaseTwo, PhaseOneNegotiation.Mismatch>.failure(.init(attribute: attribute))
+        }
         guard proposal.protocolID == ProtocolID.esp, !isCombined else { return refuse(.protocolID) }
         // SPIs of 1 to 255 are reserved and 0 is none (RFC 4303 section 2.1).
         let spi = proposal.securityParameterIndex.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        guard proposal.securityParameterIndex.count == 4, let outboundSPI = UInt32(exactly: spi), outboundSPI > 255 else {
+        guard proposal.securityParameterIndex.count == 4, let outboundSPI = UInt32(exactly: spi), outboundSPI > 255
+        else {
             return refuse(.securityParameterIndex)
         }
-        guard let numbers = transform.numbers(
-            single: [
-                Class.group, Class.encapsulationMode, Class.authentication, Class.keyLength, Class.congestionTunnel,
-            ], repeated: [Class.lifeType, Class.lifeDuration])
+        guard
+            let numbers = transform.numbers(
+                single: [
+                    Class.group, Class.encapsulationMode, Class.authentication, Class.keyLength, Class.congestionTunnel,
+                ], repeated: [Class.lifeType, Class.lifeDuration])
         else { return refuse(.unknownAttribute) }
         guard let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]),
             algorithms.ciphers.contains(cipher)
@@ -123,13 +131,15 @@ struct PhaseTwoNegotiation {
         let isGroupLegal =
             numbers[Class.group] == nil ? !hasKeyExchange : hasKeyExchange && group.map(groups.contains) ?? false
         guard isGroupLegal else { return refuse(.group) }
-        guard let life = Life(
-            transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
+        guard
+            let life = Life(
+                transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
         else { return refuse(.life) }
         let suite = ESPNegotiatedSuite(cipher: cipher, integrity: cipher.isCombined ? nil : integrity)
-        return .success(ChosenPhaseTwo(
-            suite: suite, life: life, mode: mode, group: group, proposalNumber: proposal.number,
-            outboundSPI: outboundSPI, transform: transform))
+        return .success(
+            ChosenPhaseTwo(
+                suite: suite, life: life, mode: mode, group: group, proposalNumber: proposal.number,
+                outboundSPI: outboundSPI, transform: transform))
     }
 
     /// The mode, where it is transport and fits what is known of NATs. Where the attribute is missing the choice is ours
@@ -137,7 +147,9 @@ struct PhaseTwoNegotiation {
     private func mode(_ numbers: [UInt16: UInt64]) -> EncapsulationMode? {
         let fallback: EncapsulationMode = path == .translated ? .udpTransport : .transport
         guard let number = numbers[Class.encapsulationMode] else { return fallback }
-        guard let mode = UInt16(exactly: number).flatMap(EncapsulationMode.init(rawValue:)), mode.isTransport else { return nil }
+        guard let mode = UInt16(exactly: number).flatMap(EncapsulationMode.init(rawValue:)), mode.isTransport else {
+            return nil
+        }
         switch path {
         case .unknown: return mode.isUDPEncapsulated ? nil : mode
         case .direct: return mode

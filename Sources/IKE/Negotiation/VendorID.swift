@@ -70,7 +70,8 @@ public enum IKEVendorID: String, CaseIterable, Sendable {
         guard let known = Self.allCases.first(where: { body.starts(with: $0.bytes) }) else { return nil }
         // RFC 3706 allows any minor version; those that carry a version may be longer, all others are exact.
         let mayBeLonger: [IKEVendorID] = [.microsoft, .microsoftKeyModes, .fragmentation, .racoon]
-        guard body.count == known.bytes.count || mayBeLonger.contains(known) && body.count <= known.bytes.count + 8 else {
+        guard body.count == known.bytes.count || mayBeLonger.contains(known) && body.count <= known.bytes.count + 8
+        else {
             return nil
         }
         self = known

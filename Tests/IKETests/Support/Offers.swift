@@ -18,8 +18,9 @@ enum Offers {
     }
 
     static func offer(_ transforms: [[UInt8]]) -> [UInt8] {
-        securityAssociation(proposal(
-            number: 1, protocolID: 1, spi: [], last: true, transforms: transforms.map { (1, $0) }))
+        securityAssociation(
+            proposal(
+                number: 1, protocolID: 1, spi: [], last: true, transforms: transforms.map { (1, $0) }))
     }
 
     // Vendor ids.
@@ -83,21 +84,25 @@ enum Offers {
             (aes, 128, sha256), (aes, 128, sha1), (aes, 128, md5), (tripleDES, nil, sha256), (tripleDES, nil, sha1),
             (tripleDES, nil, md5), (des, nil, sha256), (des, nil, sha1), (des, nil, md5),
         ].map { (item: (Int, Int?, Int)) in phaseOne(item.0, item.1, item.2, 2, life: eightHours) })
-    static let androidVendorIDs = [natTraversal, draft02, draft02n, draft00, fragmentation + hex("80000000"), deadPeerDetection]
+    static let androidVendorIDs = [
+        natTraversal, draft02, draft02n, draft00, fragmentation + hex("80000000"), deadPeerDetection,
+    ]
 
     /// strongSwan's aes256-sha256-modp2048, as its charon writes it.
     static let strongSwan = offer([
         basic(1, aes) + basic(14, 256) + basic(2, sha256) + basic(4, 14) + basic(3, 1) + basic(11, 1) + basic(12, 10800)
     ])
     static let strongSwanVendorIDs = [
-        extendedAuthentication, deadPeerDetection, hex("882fe56d6fd20dbc2251613b2ebe5beb"), fragmentation + hex("80000000"),
+        extendedAuthentication, deadPeerDetection, hex("882fe56d6fd20dbc2251613b2ebe5beb"),
+        fragmentation + hex("80000000"),
         natTraversal, draft02n,
     ]
 
     /// ChromeOS of 2018.
     static let chromeOS = offer(
         [(aes, 128, sha256, 15), (aes, 128, sha1, 14), (tripleDES, nil, sha1, 5), (tripleDES, nil, sha1, 2)].map {
-            (item: (Int, Int?, Int, Int)) in phaseOne(item.0, item.1, item.2, item.3, life: basic(11, 1) + basic(12, 10800))
+            (item: (Int, Int?, Int, Int)) in
+            phaseOne(item.0, item.1, item.2, item.3, life: basic(11, 1) + basic(12, 10800))
         })
 
     /// TP-Link R483G.
@@ -117,11 +122,13 @@ enum Offers {
     /// Windows: five proposals of one transform each.
     static func windowsQuick(spi: [UInt8], mode: Int) -> [UInt8] {
         let list: [(id: Int, bits: Int?)] = [(12, 256), (12, 128), (3, nil), (2, nil), (11, nil)]
-        return securityAssociation(list.enumerated().flatMap { index, item in
-            proposal(
-                number: index + 1, protocolID: 3, spi: spi, last: index == list.count - 1,
-                transforms: [(item.id, phaseTwo(mode: mode, integrity: 2, bits: item.bits, life: windowsQuickLife))])
-        })
+        return securityAssociation(
+            list.enumerated().flatMap { index, item in
+                proposal(
+                    number: index + 1, protocolID: 3, spi: spi, last: index == list.count - 1,
+                    transforms: [(item.id, phaseTwo(mode: mode, integrity: 2, bits: item.bits, life: windowsQuickLife))]
+                )
+            })
     }
 
     /// racoon, as in macOS and Android: one proposal of many transforms.
@@ -139,7 +146,8 @@ enum Offers {
         let attributes = phaseTwo(
             mode: mode, integrity: combined ? nil : 5, bits: combined ? 128 : 256, group: group,
             life: basic(1, 1) + basic(2, 3600))
-        return securityAssociation(proposal(
-            number: 1, protocolID: 3, spi: spi, last: true, transforms: [(combined ? 20 : 12, attributes)]))
+        return securityAssociation(
+            proposal(
+                number: 1, protocolID: 3, spi: spi, last: true, transforms: [(combined ? 20 : 12, attributes)]))
     }
 }

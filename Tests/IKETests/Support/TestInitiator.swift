@@ -114,7 +114,8 @@ struct TestInitiator {
         nextRetransmission = now + .seconds(1)
     }
 
-    private mutating func settle() {
+    /// Falls silent: nothing is sent again.
+    mutating func settle() {
         pending = nil
         nextRetransmission = nil
     }
@@ -165,13 +166,17 @@ struct TestInitiator {
         (self.keys, self.pair) = (keys, pair)
         nonce = generator.bytes(24)
         var list = [(type: 4, body: pair.publicValue), (type: 10, body: nonce)]
-        let speaks = answeredVendorIDs.contains { [Offers.natTraversal, Offers.draft02n, Offers.draft02, Offers.draft03].contains($0) }
+        let speaks = answeredVendorIDs.contains {
+            [Offers.natTraversal, Offers.draft02n, Offers.draft02, Offers.draft03].contains($0)
+        }
         if settings.natTraversal, speaks {
             let type = settings.usesDraftNumbers ? 130 : 20
             list += [settings.server, settings.own].map { (type: type, body: detection($0, keys.hash)) }
         }
         phase = .sentKeyExchange
-        send(message(initiatorCookie, responderCookie, exchange: 2, first: 4, body: chain(list)), retransmit: true, now: now)
+        send(
+            message(initiatorCookie, responderCookie, exchange: 2, first: 4, body: chain(list)), retransmit: true,
+            now: now)
     }
 
     private static func keys(attributes: [UInt8]) -> Keys? {
@@ -241,7 +246,8 @@ struct TestInitiator {
         let plain = padded(chain(payloads), keys.cipher.blockLength)
         let body = (try? keys.cipher.encrypt(plain, key: SecretBytes(keys.encryption), iv: iv)) ?? []
         iv = Array(body.suffix(keys.cipher.blockLength))
-        return message(initiatorCookie, responderCookie, exchange: exchange, flags: 1, id: id, first: payloads[0].type, body: body)
+        return message(
+            initiatorCookie, responderCookie, exchange: exchange, flags: 1, id: id, first: payloads[0].type, body: body)
     }
 
     private mutating func decrypted(_ bytes: [UInt8], iv: [UInt8]) -> [UInt8]? {
@@ -250,7 +256,9 @@ struct TestInitiator {
     }
 
     private mutating func receiveAuthentication(_ bytes: [UInt8]) {
-        guard bytes[19] & 1 == 1, let keys, let pair, let plain = decrypted(bytes, iv: iv), bytes[16] == 5 else { return }
+        guard bytes[19] & 1 == 1, let keys, let pair, let plain = decrypted(bytes, iv: iv), bytes[16] == 5 else {
+            return
+        }
         let payloads = unchain(plain, first: 5)
         responderIdentity = payloads[0].body
         let expected = hmac(
@@ -305,7 +313,8 @@ struct TestInitiator {
         let outboundSPI = Array(answer[16..<20])
         var shared: [UInt8] = []
         if let pair = quick.pair {
-            guard let value = payloads.first(where: { $0.type == 4 })?.body, let secret = try? pair.sharedSecret(with: value)
+            guard let value = payloads.first(where: { $0.type == 4 })?.body,
+                let secret = try? pair.sharedSecret(with: value)
             else { return }
             shared = IKETests.bytes(of: secret)
         }
@@ -318,10 +327,14 @@ struct TestInitiator {
             }
             return result
         }
-        let original = payloads.filter { $0.type == (settings.usesDraftNumbers ? 131 : 21) }.map { Array($0.body.dropFirst(4)) }
-        children.append(Child(
-            inboundSPI: quick.spi, outboundSPI: outboundSPI, inbound: material(quick.spi), outbound: material(outboundSPI),
-            originalAddresses: original, transform: Array(answer.dropFirst(20))))
+        let original = payloads.filter { $0.type == (settings.usesDraftNumbers ? 131 : 21) }.map {
+            Array($0.body.dropFirst(4))
+        }
+        children.append(
+            Child(
+                inboundSPI: quick.spi, outboundSPI: outboundSPI, inbound: material(quick.spi),
+                outbound: material(outboundSPI),
+                originalAddresses: original, transform: Array(answer.dropFirst(20))))
         iv = Array(bytes.suffix(keys.cipher.blockLength))
         let hash = hmac(keys.hash, keys.authentication, [0] + quick.id + quick.nonce + nonce)
         let last = encrypted(exchange: 32, id: quick.id, [(8, hash)])
@@ -345,7 +358,9 @@ struct TestInitiator {
         (12, be32(1) + [3, 4] + be16(spis.count) + spis.flatMap { $0 })
     }
 
-    var deleteIKEPayload: (type: Int, body: [UInt8]) { (12, be32(1) + [1, 16] + be16(1) + initiatorCookie + responderCookie) }
+    var deleteIKEPayload: (type: Int, body: [UInt8]) {
+        (12, be32(1) + [1, 16] + be16(1) + initiatorCookie + responderCookie)
+    }
 
     func areYouThere(_ sequence: Int) -> (type: Int, body: [UInt8]) {
         (11, be32(1) + [1, 16] + be16(36136) + initiatorCookie + responderCookie + be32(sequence))
@@ -353,7 +368,9 @@ struct TestInitiator {
 
     private mutating func receiveInformational(_ bytes: [UInt8]) {
         let id = Array(bytes[20..<24])
-        guard bytes[19] & 1 == 1, let keys, let plain = decrypted(bytes, iv: phaseTwoIV(id)), bytes[16] == 8 else { return }
+        guard bytes[19] & 1 == 1, let keys, let plain = decrypted(bytes, iv: phaseTwoIV(id)), bytes[16] == 8 else {
+            return
+        }
         let payloads = unchain(plain, first: 8)
         let rest = chain(Array(payloads.dropFirst()))
         guard payloads[0].body == hmac(keys.hash, keys.authentication, id + rest) else { return }

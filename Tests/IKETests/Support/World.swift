@@ -30,12 +30,15 @@ struct World {
     var performsWork = true
     var events: [IKEEvent] = []
     var sent: [(bytes: [UInt8], transmit: IKETransmit)] = []
+    /// What the client has sent.
+    var recorded: [(bytes: [UInt8], floated: Bool)] = []
     private var flights: [Flight] = []
     private var generator: SplitMix
     private var nextSPI: UInt32 = 0x1000
 
     init(
-        profile: IKEProfile = .default, settings: TestInitiator.Settings = .init(), preSharedKey: String = "correct horse",
+        profile: IKEProfile = .default, settings: TestInitiator.Settings = .init(),
+        preSharedKey: String = "correct horse",
         seed: UInt64 = 7, change: (inout IKEConfiguration) -> Void = { _ in }
     ) {
         var configuration = IKEConfiguration(
@@ -64,7 +67,9 @@ struct World {
 
     /// Runs the gateway's work and fetches its output, until nothing is left.
     mutating func settle() {
-        while performsWork, let work = engine.pollWork() { engine.complete(work.perform(), now: now, using: &generator) }
+        while performsWork, let work = engine.pollWork() {
+            engine.complete(work.perform(), now: now, using: &generator)
+        }
         while let event = engine.pollEvent() {
             events.append(event)
             if case .quickModeRequested(let request) = event, acceptsQuickModes {
@@ -91,8 +96,9 @@ struct World {
         let copies = draw(&generator) < faults.duplication ? 2 : 1
         for _ in 0..<copies {
             let delay = draw(&generator) < faults.reordering ? Int.random(in: 10...2500, using: &generator) : 10
-            flights.append(Flight(
-                arrival: now + .milliseconds(delay), toGateway: toGateway, bytes: bytes, floated: floated))
+            flights.append(
+                Flight(
+                    arrival: now + .milliseconds(delay), toGateway: toGateway, bytes: bytes, floated: floated))
         }
     }
 
@@ -101,9 +107,12 @@ struct World {
         let end = now + duration
         while true {
             for item in client.outbox { launch(item.bytes, toGateway: true, floated: item.floated) }
+            recorded += client.outbox
             client.outbox.removeAll()
             let arrival = flights.map(\.arrival).min()
-            guard let next = earliest(earliest(arrival, client.nextDeadline), engine.nextDeadline), next <= end else { break }
+            guard let next = earliest(earliest(arrival, client.nextDeadline), engine.nextDeadline), next <= end else {
+                break
+            }
             now = max(now, next)
             if let index = flights.firstIndex(where: { $0.arrival <= now }) {
                 let flight = flights.remove(at: index)
