@@ -1,0 +1,1 @@
+enum PacketPathFuzz { static func run(_ i: Script) {}; static var seeds: [(name: String, bytes: [UInt8])] { [] } }
