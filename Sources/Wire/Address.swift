@@ -134,7 +134,9 @@ public struct IPv4Network: Hashable, Sendable, CustomStringConvertible {
     /// The network that `text` writes as `address/bits`, or nil. Host bits that are set are refused.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = IPv4Address(parts[0]), let bits = Int(parts[1]),
+        // `Int` alone would take a sign too.
+        guard parts.count == 2, parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            let address = IPv4Address(parts[0]), let bits = Int(parts[1]),
             let network = IPv4Network(address, prefixLength: bits), network.address == address
         else { return nil }
         self = network

@@ -33,7 +33,17 @@ extension ControlPlane {
                 identifier: established.peer, worker: worker, slot: allocatePeerSlot(worker: worker), path: path,
                 identity: established.identity, ikeSuite: "\(established.suite)")
             setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
+        } else if peers[established.peer]?.farewell != nil, !isShuttingDown {
+            // It was hung up and dials again already: its old SAs go, as they were about to, and the new one stays.
+            peers[established.peer]?.farewell = nil
+            forgetTunnels(of: established.peer, .operatorHangUp, now: now)
+            setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
+        } else if peers[established.peer]?.tunnelCount == 0 {
+            // It has just come back, with all the time of a newcomer.
+            setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
         }
+        // It authenticated when the gateway had begun to end.
+        if isShuttingDown { bidFarewell(established.peer, .shutdown, now: now) }
         peers[established.peer]?.ikeSuite = "\(established.suite)"
         peers[established.peer]?.cookies = established.cookies
         log.info(
@@ -61,11 +71,16 @@ extension ControlPlane {
     private mutating func initialContact(_ peer: PeerID, now: Instant) {
         guard let known = peers[peer], !known.associations.isEmpty else { return }
         log.info("client began anew", metadata: ["peer": "\(peer)", "from": "\(known.path.remote)"])
-        for session in clientSessions.values where session.peer == peer {
-            clientSessions[session.identifier]?.end = .initialContact
+        forgetTunnels(of: peer, .initialContact, now: now)
+    }
+
+    /// Ends everything of a peer but its newest IKE SA, without a word in its tunnels.
+    private mutating func forgetTunnels(of peer: PeerID, _ end: SessionEnd, now: Instant) {
+        for session in clientSessions.values where session.peer == peer && session.end == nil {
+            clientSessions[session.identifier]?.end = end
         }
         l2tp.peerReplaced(peer.rawValue, now: now)
-        for association in known.associations {
+        for association in peers[peer]?.associations ?? [] {
             ike.deleteSecurityAssociation(inboundSPI: association.inbound.value, now: now, using: &random)
         }
     }

@@ -53,8 +53,8 @@ extension ControlPlane {
         let left = l2tp.tunnels(of: tunnel.peer).count(where: \.isEstablished)
         peers[identifier]?.tunnelCount = left
         guard left == 0 else { return }
-        // Without a tunnel the peer's SAs are of no use for long; one that we hang up loses them at once.
-        let delay = peer.farewell == nil ? Self.idlePeerDuration : .zero
+        // Without a tunnel the peer's SAs are of no use for long; one that we hang up loses them in a moment.
+        let delay = peer.farewell == nil ? Self.idlePeerDuration : Self.lastWordDuration
         setPeerDeadline(now + delay, peer: identifier)
     }
 
