@@ -1,7 +1,9 @@
 #include "COpenSSL.h"
 
+#include <openssl/core_names.h>
 #include <openssl/md4.h>
 #include <openssl/md5.h>
+#include <openssl/param_build.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +64,44 @@ int culvert_modp_is_valid(int group, const uint8_t *value) {
 EVP_PKEY *culvert_ecdh_generate(const char *curve) {
   return strcmp(curve, "X25519") == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, "X25519")
                                       : EVP_PKEY_Q_keygen(NULL, NULL, "EC", curve);
+}
+
+/* The encoded point of a private number, leading 4 and all; its length, or 0 for a number that the curve has not. */
+static size_t point_of(const char *curve, const BIGNUM *number, uint8_t *point, size_t room) {
+  int name = EC_curve_nist2nid(curve);
+  EC_GROUP *group = name == NID_undef ? NULL : EC_GROUP_new_by_curve_name(name);
+  EC_POINT *product = group == NULL ? NULL : EC_POINT_new(group);
+  size_t length = 0;
+  if (product != NULL && !BN_is_zero(number) && BN_cmp(number, EC_GROUP_get0_order(group)) < 0 &&
+      EC_POINT_mul(group, product, number, NULL, NULL, NULL) == 1)
+    length = EC_POINT_point2oct(group, product, POINT_CONVERSION_UNCOMPRESSED, point, room, NULL);
+  EC_POINT_free(product);
+  EC_GROUP_free(group);
+  return length;
+}
+
+EVP_PKEY *culvert_ecdh_fixed(const char *curve, const uint8_t *number, size_t length) {
+  if (strcmp(curve, "X25519") == 0) return EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, number, length);
+  uint8_t point[1 + 2 * 66];
+  EVP_PKEY *key = NULL;
+  BIGNUM *value = BN_bin2bn(number, (int)length, NULL);
+  size_t point_length = value == NULL ? 0 : point_of(curve, value, point, sizeof point);
+  OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+  OSSL_PARAM *parameters = NULL;
+  EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+  int made =
+      point_length > 0 && builder != NULL && context != NULL &&
+      OSSL_PARAM_BLD_push_utf8_string(builder, OSSL_PKEY_PARAM_GROUP_NAME, curve, 0) == 1 &&
+      OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_PRIV_KEY, value) == 1 &&
+      OSSL_PARAM_BLD_push_octet_string(builder, OSSL_PKEY_PARAM_PUB_KEY, point, point_length) == 1 &&
+      (parameters = OSSL_PARAM_BLD_to_param(builder)) != NULL && EVP_PKEY_fromdata_init(context) == 1 &&
+      EVP_PKEY_fromdata(context, &key, EVP_PKEY_KEYPAIR, parameters) == 1;
+  OSSL_PARAM_free(parameters);
+  EVP_PKEY_CTX_free(context);
+  OSSL_PARAM_BLD_free(builder);
+  BN_clear_free(value);
+  ERR_clear_error();
+  return made ? key : NULL;
 }
 
 int culvert_ecdh_public(const EVP_PKEY *key, uint8_t *value, size_t length) {

@@ -135,7 +135,9 @@ extension RawSpan {
     @inlinable public func elementsEqual(_ other: RawSpan) -> Bool {
         guard byteCount == other.byteCount else { return false }
         for index in 0..<byteCount
-        where unsafeLoad(fromByteOffset: index, as: UInt8.self) != other.unsafeLoad(fromByteOffset: index, as: UInt8.self) {
+        where unsafeLoad(fromByteOffset: index, as: UInt8.self)
+            != other.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+        {
             return false
         }
         return true
