@@ -75,6 +75,13 @@ let package = Package(
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux", "CNFTables"], swiftSettings: room),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "Gateway", "IKE", "ESP", "L2TP", "PPP", "Accounts", "Cryptography", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: room),
         .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Cryptography", "Wire"], swiftSettings: room),
     ]
 )

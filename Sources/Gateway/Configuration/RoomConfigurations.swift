@@ -58,6 +58,19 @@ extension GatewayConfiguration {
     /// The addresses for clients: the pool, without those that belong to one user alone.
     func addressPool() throws(AddressPoolError) -> AddressPool {
         try AddressPool(
-            first: l2tp.pool.lowerBound, last: l2tp.pool.upperBound, reserved: users.compactMap(\.address) + [l2tp.local])
+            first: l2tp.pool.lowerBound, last: l2tp.pool.upperBound,
+            reserved: users.compactMap(\.address) + [l2tp.local])
+    }
+}
+
+extension PPPAuthentication {
+    /// The operator's word for a method.
+    init(_ method: AuthenticationMethod) {
+        self =
+            switch method {
+            case .msChapV2: .mschapv2
+            case .chapMD5: .chap
+            case .pap: .pap
+            }
     }
 }
