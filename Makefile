@@ -40,7 +40,9 @@ test: swift ## run all tests: unit, fuzz, real clients (about 15 minutes on two 
 	@echo 'make: real clients against the release build (about 4 minutes)'
 	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
 
-bench: release ## measure throughput with real clients (about 1 minute after the build)
+bench: release ## measure ciphers, packet path and dial-ins, then real clients (about 2 minutes after the build)
+	swift build -c release --product culvert-bench
+	@for part in crypto path dial; do .build/release/culvert-bench $$part --results bench-results; done
 	@scripts/install-packages test
 	$(AS_ROOT) Tests/Interop/bench --culvert $(CULVERT)
 
@@ -63,7 +65,7 @@ image: ## build the container image culvert:latest with docker, podman or builda
 	done; echo 'make: none of docker, podman, buildah is installed' >&2; exit 1
 
 clean: ## remove everything that was built
-	rm -rf .build fuzz-work
+	rm -rf .build fuzz-work bench-results
 
 swift:
 	@command -v swift >/dev/null || { \

@@ -45,6 +45,6 @@ uint64_t culvert_allocation_count(void) { return __atomic_load_n(&allocations, _
 
 uint64_t culvert_nanoseconds(void) {
   struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }

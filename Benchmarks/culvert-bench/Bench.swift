@@ -14,8 +14,8 @@ struct MeasureOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where to write the figures as JSON.", valueName: "folder"))
     var results = "bench-results"
 
-    @Option(help: ArgumentHelp("How long to measure each figure; the best of five such spans counts.", valueName: "ms"))
-    var milliseconds = 40
+    @Option(help: ArgumentHelp("The length of a span; of each figure the best of eight spans counts.", valueName: "ms"))
+    var milliseconds = 20
 
     func validate() throws {
         guard (1...60_000).contains(milliseconds) else { throw ValidationError("--milliseconds is 1 to 60000") }
@@ -25,7 +25,7 @@ struct MeasureOptions: ParsableArguments {
 
     /// About how long `count` figures take.
     func announce(_ name: String, figures count: Int) {
-        let seconds = max(1, count * milliseconds * Stopwatch.spans / 1000)
+        let seconds = max(1, count * milliseconds * 2 * (Stopwatch.spans + 1) / 1000)
         print("\(name): \(count) figures, about \(seconds) second\(seconds == 1 ? "" : "s")")
     }
 }

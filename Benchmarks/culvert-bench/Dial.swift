@@ -24,17 +24,14 @@ struct Dial: ParsableCommand {
         ])
         for (name, group) in Self.groups {
             var seed: UInt64 = 0
-            var agreement = Stopwatch()
-            var dials: UInt64 = 0
             let figure = Stopwatch.measure(nanoseconds: 3 * options.nanoseconds) { watch in
                 seed += 1
                 var dial = DialIn(group, seed: seed)
-                dial.run(&watch, &agreement)
+                dial.run(&watch)
                 guard dial.isDone else { fatalError("dial-in \(seed) with \(name) failed") }
-                dials += 1
                 return 1
             }
-            let share = Double(agreement.nanoseconds) / Double(dials)
+            let share = figure.partNanoseconds
             table.rows.append([
                 .text(name), .number(figure.perSecond, digits: 0), .number(figure.nanoseconds / 1000, digits: 0),
                 .number(share / 1000, digits: 0), .number(100 * share / figure.nanoseconds, digits: 0),
@@ -69,16 +66,16 @@ private struct DialIn {
     /// Whether both ends have their pair of IPsec SAs.
     var isDone: Bool { client.phase == .established && client.children.count == 1 && readyCount == 1 }
 
-    /// Main mode, then quick mode; `watch` counts what the gateway does, `agreement` its Diffie-Hellman.
-    mutating func run(_ watch: inout Stopwatch, _ agreement: inout Stopwatch) {
+    /// Main mode, then quick mode; `watch` counts what the gateway does, its Diffie-Hellman as a part.
+    mutating func run(_ watch: inout Stopwatch) {
         client.start(now: now)
-        exchange(&watch, &agreement)
+        exchange(&watch)
         guard client.phase == .established else { return }
         client.startQuickMode(now: now)
-        exchange(&watch, &agreement)
+        exchange(&watch)
     }
 
-    private mutating func exchange(_ watch: inout Stopwatch, _ agreement: inout Stopwatch) {
+    private mutating func exchange(_ watch: inout Stopwatch) {
         while !client.outbox.isEmpty {
             let item = client.outbox.removeFirst()
             watch.start()
@@ -87,29 +84,29 @@ private struct DialIn {
                 item.bytes.span.bytes, from: Endpoint(allowedAddress, port), to: Endpoint(gatewayAddress, port),
                 now: now,
                 using: &generator)
-            work(&agreement)
-            let answers = takeAnswers(&agreement)
+            work(&watch)
+            let answers = takeAnswers(&watch)
             watch.stop()
             for answer in answers { client.receive(answer, now: now) }
         }
     }
 
-    private mutating func work(_ agreement: inout Stopwatch) {
+    private mutating func work(_ watch: inout Stopwatch) {
         while let work = engine.pollWork() {
-            agreement.start()
+            watch.startPart()
             let result = work.perform()
-            agreement.stop()
+            watch.stopPart()
             engine.complete(result, now: now, using: &generator)
         }
     }
 
     /// What the control loop does with events, as far as it concerns IKE, and the messages for the client.
-    private mutating func takeAnswers(_ agreement: inout Stopwatch) -> [[UInt8]] {
+    private mutating func takeAnswers(_ watch: inout Stopwatch) -> [[UInt8]] {
         while let event = engine.pollEvent() {
             switch event {
             case .quickModeRequested(let request):
                 engine.accept(request.id, inboundSPI: 0x1001, now: now, using: &generator)
-                work(&agreement)
+                work(&watch)
             case .securityAssociationReady: readyCount += 1
             default: break
             }

@@ -5,5 +5,5 @@
 
 /* How many times this process asked for memory: malloc, calloc, realloc and the aligned ones, of all threads. */
 uint64_t culvert_allocation_count(void);
-/* Nanoseconds of the monotonic clock. */
+/* Nanoseconds that this thread has run: time in which others had the processor does not count. */
 uint64_t culvert_nanoseconds(void);
