@@ -58,6 +58,15 @@ let package = Package(
             dependencies: ["Gateway", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: room),
 
+        .target(name: "CBenchmark", path: "Benchmarks/CBenchmark"),
+        .executableTarget(
+            name: "culvert-bench",
+            dependencies: [
+                "CBenchmark", "Cryptography", "ESP", "Gateway", "IKE", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Benchmarks/culvert-bench", swiftSettings: room),
+
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Wire"], swiftSettings: room),
         .testTarget(name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography"], swiftSettings: room),

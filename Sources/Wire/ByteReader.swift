@@ -114,7 +114,10 @@ public struct ByteReader: ~Escapable {
 
 extension [UInt8] {
     /// A copy of the bytes of a span.
-    @inlinable public init(copying span: RawSpan) {
+    ///
+    /// Never inlined: where nobody looks at the copy, Swift 6.3's optimizer frees the inlined one before it is filled, and
+    /// the bytes go into freed memory.
+    @inline(never) public init(copying span: RawSpan) {
         self = span.withUnsafeBytes { Array($0) }
     }
 

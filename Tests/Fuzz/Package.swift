@@ -42,7 +42,8 @@ let package = Package(
             swiftSettings: room),
         .target(
             name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], path: "Linked/L2TP-doubles",
-            exclude: ["Bench.swift", "Network.swift", "TestClient.swift"], sources: ["Messages.swift"], swiftSettings: room),
+            exclude: ["Bench.swift", "Network.swift", "TestClient.swift"],
+            sources: ["Messages.swift"], swiftSettings: room),
         .target(
             name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], path: "Linked/PPP-doubles",
             exclude: ["ClientDouble.swift"], sources: ["Bench.swift"], swiftSettings: room),

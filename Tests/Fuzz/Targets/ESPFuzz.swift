@@ -69,7 +69,11 @@ enum ESPFuzz {
         while !input.isAtEnd, records < recordsMaximum {
             records += 1
             let kind = input.byte()
-            if kind & Kind.repeats != 0, let last = batch.last { batch.append(last) } else { batch.append(read(kind, &input)) }
+            if kind & Kind.repeats != 0, let last = batch.last {
+                batch.append(last)
+            } else {
+                batch.append(read(kind, &input))
+            }
             if kind & Kind.opens != 0 || batch.count == batchCapacity {
                 open(batch, &models)
                 batch.removeAll()
@@ -180,7 +184,8 @@ enum ESPFuzz {
         let suite = suites[position]
         var generator = SeededRandom(state: UInt64(position))
         let encryption = generator.bytes(suite.encryption.keyLength + suite.encryption.saltLength)
-        let integrity = if case .separate(_, let integrity) = suite { generator.bytes(integrity.keyLength) } else { [UInt8]() }
+        let integrity =
+            if case .separate(_, let integrity) = suite { generator.bytes(integrity.keyLength) } else { [UInt8]() }
         return SuiteKeys(encryption: SecretBytes(encryption), integrity: SecretBytes(integrity))
     }
 
@@ -190,7 +195,8 @@ enum ESPFuzz {
         let vector = [UInt8](repeating: UInt8(truncatingIfNeeded: sequence), count: suite.encryption.vectorLength)
         switch suite {
         case .gcm(let keyLength, let checkLength):
-            return header + vector + sealGCM(plaintext, header, vector, keys, keyLength: keyLength, checkLength: checkLength)
+            return header + vector
+                + sealGCM(plaintext, header, vector, keys, keyLength: keyLength, checkLength: checkLength)
         case .separate(.cbc(let cipher), let integrity):
             guard let body = try? cipher.encrypt(plaintext, key: keys.encryption, iv: vector) else { return [] }
             return authenticated(header + vector + body, integrity, keys)
@@ -217,7 +223,8 @@ enum ESPFuzz {
         let isSealed = output.withUnsafeMutableBytes { output in
             nonce.withUnsafeBytes { nonce in
                 header.withUnsafeBytes { header in
-                    guard let data = output.baseAddress, let nonce = nonce.baseAddress, let header = header.baseAddress else {
+                    guard let data = output.baseAddress, let nonce = nonce.baseAddress, let header = header.baseAddress
+                    else {
                         return false
                     }
                     return cipher.seal(
@@ -239,7 +246,8 @@ enum ESPFuzz {
             let padLength = suites[position].encryption.alignment - 6
             let padding = (0..<max(0, padLength)).map { UInt8($0 + 1) }
             for (sequence, trailer) in [
-                (1, padding + [UInt8(padding.count), 17]), (70, [1, 1, 4]), (69, [1, 1, 59]), (5, [9, 17]), (70, [0, 4]),
+                (1, padding + [UInt8(padding.count), 17]), (70, [1, 1, 4]), (69, [1, 1, 59]), (5, [9, 17]),
+                (70, [0, 4]),
                 (0xffff, [2, 17]), (0x8000, [255, 17]), (0, [0, 17]),
             ] as [(UInt16, [UInt8])] {
                 writer.raw([Kind.authentic | (sequence == 69 ? Kind.opens : 0), UInt8(position)])

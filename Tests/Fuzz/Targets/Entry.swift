@@ -58,7 +58,8 @@ private let selected: FuzzTarget = {
 /// libFuzzer calls it once. With `CULVERT_FUZZ_SEEDS` it writes the seeds into that folder, and ends.
 @_cdecl("LLVMFuzzerInitialize")
 public func initialize(
-    _ count: UnsafeMutablePointer<CInt>?, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>?
+    _ count: UnsafeMutablePointer<CInt>?,
+    _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>?
 ) -> CInt {
     guard let folder = environment("CULVERT_FUZZ_SEEDS") else { return 0 }
     for (name, bytes) in selected.seeds {

@@ -1,7 +1,8 @@
 import Cryptography
 import IKE
-@testable import IKETests
 import Wire
+
+@testable import IKETests
 
 /// What only a peer with the keys can send: the payloads behind the cipher, in message 5, quick mode and Informational.
 /// The input is the plaintext; encryption, and mostly the HASH payload, are done for it.
@@ -121,7 +122,8 @@ enum IKEEncryptedFuzz {
             let hash = hmac(
                 keys.hash, keys.root,
                 pair.publicValue + client.responderPublic + cookies + client.settings.offer + identity)
-            let payloads: [UInt8] = [8, 0] + be16(4 + identity.count) + identity + [first, 0] + be16(4 + hash.count) + hash
+            let payloads: [UInt8] =
+                [8, 0] + be16(4 + identity.count) + identity + [first, 0] + be16(4 + hash.count) + hash
             let vector = keys.hash.digest(pair.publicValue + client.responderPublic).prefix(keys.cipher.blockLength)
             return seal(payloads + rest, 2, [0, 0, 0, 0], first: 5, vector: Array(vector))
         case Kind.ciphertext:
@@ -164,7 +166,8 @@ enum IKEEncryptedFuzz {
             case .peerEnded(let peer): require(peers.remove(peer) != nil, "a peer ends once")
             case .securityAssociationReady(let child):
                 require(children.insert(child.inboundSPI).inserted, "an IPsec SA begins once")
-            case .securityAssociationConfirmed(_, let spi): require(children.contains(spi), "it is confirmed while it is")
+            case .securityAssociationConfirmed(_, let spi):
+                require(children.contains(spi), "it is confirmed while it is")
             case .securityAssociationDeleted(_, let spi, _): children.remove(spi)
             case .quickModeRequested(let request): require(peers.contains(request.peer), "only a peer may ask")
             default: break
@@ -179,10 +182,13 @@ enum IKEEncryptedFuzz {
         let spi: [UInt8] = [0xc0, 1, 2, 3]
         let nonce = (type: 10, body: [UInt8](repeating: 0x5a, count: 20))
         let selectors = TestInitiator.Settings().selectors.map { (type: 5, body: $0) }
-        let originals = [[10, 0, 0, 2], [198, 51, 100, 1]].map { (address: [UInt8]) in (type: 21, body: [1, 0, 0, 0] + address) }
+        let originals = [[10, 0, 0, 2], [198, 51, 100, 1]].map { (address: [UInt8]) in
+            (type: 21, body: [1, 0, 0, 0] + address)
+        }
         let keys = (type: 4, body: [UInt8](repeating: 9, count: 32))
         let offers: [(String, [UInt8])] = [
-            ("quick-windows", Offers.windowsQuick(spi: spi, mode: 4)), ("quick-racoon", Offers.racoonQuick(spi: spi, mode: 4)),
+            ("quick-windows", Offers.windowsQuick(spi: spi, mode: 4)),
+            ("quick-racoon", Offers.racoonQuick(spi: spi, mode: 4)),
             ("quick-gcm", Offers.strongSwanQuick(spi: spi, mode: 3, combined: true)),
             ("quick-cbc", Offers.strongSwanQuick(spi: spi, mode: 4, combined: false)),
         ]
@@ -190,9 +196,13 @@ enum IKEEncryptedFuzz {
             (name, script(.established) { $0.authentic(Kind.quickMode, [(1, offer), nonce] + selectors + originals) })
         }
         let secret = Offers.strongSwanQuick(spi: spi, mode: 4, combined: true, group: 31)
-        all.append(("quick-pfs", script(.established) {
-            $0.authentic(Kind.quickMode, [(1, secret), nonce, keys] + selectors)
-        }))
+        all.append(
+            (
+                "quick-pfs",
+                script(.established) {
+                    $0.authentic(Kind.quickMode, [(1, secret), nonce, keys] + selectors)
+                }
+            ))
         let cookies = worlds[Int(Stage.withChild.rawValue)].client
         let both = cookies.initiatorCookie + cookies.responderCookie
         let informational: [(String, [(type: Int, body: [UInt8])])] = [
@@ -204,23 +214,36 @@ enum IKEEncryptedFuzz {
         all += informational.map { name, payloads in
             (name, script(.withChild) { $0.authentic(Kind.informational, payloads) })
         }
-        all.append(("message-5", script(.keysAgreed) {
-            $0.byte(Kind.authentication)
-            $0.raw([0, 11])
-            $0.block(TestInitiator.Settings().identity)
-            $0.block(chain([(11, be32(1) + [1, 16] + be16(24578) + both)]))
-            $0.byte(Kind.wholeQuickMode)
-        }))
-        all.append(("rekeys", script(.withChild) {
-            for _ in 0..<6 { $0.raw([Kind.wholeQuickMode, Kind.time, 30]) }
-        }))
-        all.append(("refused", script(.established) { $0.raw([Kind.wholeQuickMode | Kind.refusesQuickMode, Kind.time, 9]) }))
-        all.append(("raw", script(.established) {
-            $0.raw([Kind.raw, 1, 8, 5])
-            $0.block(chain([(8, [UInt8](repeating: 0, count: 32)), (11, be32(1) + [1, 0] + be16(14))]))
-            $0.raw([Kind.ciphertext, 1, 5])
-            $0.block([UInt8](repeating: 3, count: 33))
-        }))
+        all.append(
+            (
+                "message-5",
+                script(.keysAgreed) {
+                    $0.byte(Kind.authentication)
+                    $0.raw([0, 11])
+                    $0.block(TestInitiator.Settings().identity)
+                    $0.block(chain([(11, be32(1) + [1, 16] + be16(24578) + both)]))
+                    $0.byte(Kind.wholeQuickMode)
+                }
+            ))
+        all.append(
+            (
+                "rekeys",
+                script(.withChild) {
+                    for _ in 0..<6 { $0.raw([Kind.wholeQuickMode, Kind.time, 30]) }
+                }
+            ))
+        all.append(
+            ("refused", script(.established) { $0.raw([Kind.wholeQuickMode | Kind.refusesQuickMode, Kind.time, 9]) }))
+        all.append(
+            (
+                "raw",
+                script(.established) {
+                    $0.raw([Kind.raw, 1, 8, 5])
+                    $0.block(chain([(8, [UInt8](repeating: 0, count: 32)), (11, be32(1) + [1, 0] + be16(14))]))
+                    $0.raw([Kind.ciphertext, 1, 5])
+                    $0.block([UInt8](repeating: 3, count: 33))
+                }
+            ))
         return all
     }
 
@@ -250,7 +273,10 @@ extension World {
         for answer in sent[first...] { client.receive(answer.bytes, now: now) }
     }
 
+    /// A quick mode of the client's own, after its own message 5 where that has not been sent.
     fileprivate mutating func runQuickMode() {
+        if client.phase == .sentAuthentication { exchange() }
+        guard client.phase == .established else { return }
         client.startQuickMode(now: now)
         for _ in 0..<2 { exchange() }
     }

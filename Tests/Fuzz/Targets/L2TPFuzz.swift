@@ -1,7 +1,8 @@
 import Cryptography
+import Wire
+
 @testable import L2TP
 @testable import L2TPTests
-import Wire
 
 /// Control messages of clients that IPsec has let in: raw, or with header and numbers as the channel wants them, so that
 /// the state machines behind it are reached. And data headers, read and written.
@@ -84,68 +85,99 @@ enum L2TPFuzz {
 
     static var seeds: [(name: String, bytes: [UInt8])] {
         let vector = [UInt8](repeating: 0x33, count: 16)
-        let hidden = avp(.randomVector, vector)
+        let hidden =
+            avp(.randomVector, vector)
             + hiddenAVP(.callingNumber, Array("100".utf8), secret: secret, vector: vector, padding: 5)
         let challenged = ClientBody.sccrq(tunnelID: 9, extra: avp(.challenge, [UInt8](repeating: 4, count: 16)))
         return [
-            ("dial", script { writer in
-                writer.dial()
-                writer.raw([Kind.time, 70])
-                writer.inTunnel(ClientBody.hello)
-                writer.control(Kind.inSession, ClientBody.cdn(sessionID: 70))
-                writer.inTunnel(ClientBody.stopCCN(tunnelID: 7))
-            }),
-            ("two-clients", script { writer in
-                writer.dial()
-                writer.dial(Kind.secondPeer)
-                writer.raw([Kind.operation, 0, Kind.time, 9, Kind.operation | Kind.secondPeer, 3])
-            }),
-            ("secret", script(hasSecret: true) { writer in
-                writer.control(Kind.request, challenged)
-                writer.inTunnel(ClientBody.scccn(avp(.challengeResponse, [UInt8](repeating: 1, count: 16))))
-            }),
-            ("hidden", script(hasSecret: true) { writer in
-                writer.control(Kind.request, ClientBody.sccrq(tunnelID: 8, extra: hidden))
-                writer.inTunnel(ClientBody.icrq(sessionID: 3, extra: hidden))
-            }),
-            ("outgoing", script { writer in
-                writer.dial()
-                writer.inTunnel(ClientBody.ocrq(sessionID: 4))
-                writer.inTunnel(ClientBody.icrq(sessionID: 5))
-                writer.inTunnel(ClientBody.icrq(sessionID: 5))
-            }),
-            ("again", script { writer in
-                for _ in 0..<4 { writer.control(Kind.request, ClientBody.sccrq(tunnelID: 7)) }
-                writer.byte(Kind.repeats)
-                for id in 10..<18 as Range<UInt16> { writer.control(Kind.request, ClientBody.sccrq(tunnelID: id, window: nil)) }
-                writer.raw([Kind.time, 40])
-            }),
-            ("order", script { writer in
-                writer.control(Kind.request, ClientBody.sccrq(tunnelID: 7))
-                writer.raw([Kind.numbered, 2])
-                writer.block(ClientBody.icrq(sessionID: 5))
-                writer.raw([Kind.numbered, 1])
-                writer.block(ClientBody.scccn())
-                writer.raw([Kind.numbered | Kind.acknowledgesNothing, 200])
-                writer.block([])
-            }),
-            ("data", script { writer in
-                for bytes in [
-                    hex("0002 1234 5678 ff03"), hex("4a02 0012 0001 0002 0007 0000 0003 aaaaaa c0"), hex("0802 0001 0002 0003 0000 c0"),
-                    hex("4002 0009 0001 0002 c0 dead"), hex("0202 0001 0002 0002 c0"),
-                ] {
-                    writer.byte(Kind.data)
-                    writer.block(bytes)
+            (
+                "dial",
+                script { writer in
+                    writer.dial()
+                    writer.raw([Kind.time, 70])
+                    writer.inTunnel(ClientBody.hello)
+                    writer.control(Kind.inSession, ClientBody.cdn(sessionID: 70))
+                    writer.inTunnel(ClientBody.stopCCN(tunnelID: 7))
                 }
-            }),
-            ("raw", script { writer in
-                writer.byte(Kind.raw)
-                writer.block(control(tunnel: 0, ns: 0, nr: 0, ClientBody.sccrq(tunnelID: 7)))
-                writer.byte(Kind.raw)
-                writer.block(control(tunnel: 0, ns: 0, nr: 0, ClientBody.stopCCN(tunnelID: 7)))
-                writer.byte(Kind.raw)
-                writer.block(control(tunnel: 5, ns: 0, nr: 0, []))
-            }),
+            ),
+            (
+                "two-clients",
+                script { writer in
+                    writer.dial()
+                    writer.dial(Kind.secondPeer)
+                    writer.raw([Kind.operation, 0, Kind.time, 9, Kind.operation | Kind.secondPeer, 3])
+                }
+            ),
+            (
+                "secret",
+                script(hasSecret: true) { writer in
+                    writer.control(Kind.request, challenged)
+                    writer.inTunnel(ClientBody.scccn(avp(.challengeResponse, [UInt8](repeating: 1, count: 16))))
+                }
+            ),
+            (
+                "hidden",
+                script(hasSecret: true) { writer in
+                    writer.control(Kind.request, ClientBody.sccrq(tunnelID: 8, extra: hidden))
+                    writer.inTunnel(ClientBody.icrq(sessionID: 3, extra: hidden))
+                }
+            ),
+            (
+                "outgoing",
+                script { writer in
+                    writer.dial()
+                    writer.inTunnel(ClientBody.ocrq(sessionID: 4))
+                    writer.inTunnel(ClientBody.icrq(sessionID: 5))
+                    writer.inTunnel(ClientBody.icrq(sessionID: 5))
+                }
+            ),
+            (
+                "again",
+                script { writer in
+                    for _ in 0..<4 { writer.control(Kind.request, ClientBody.sccrq(tunnelID: 7)) }
+                    writer.byte(Kind.repeats)
+                    for id in 10..<18 as Range<UInt16> {
+                        writer.control(Kind.request, ClientBody.sccrq(tunnelID: id, window: nil))
+                    }
+                    writer.raw([Kind.time, 40])
+                }
+            ),
+            (
+                "order",
+                script { writer in
+                    writer.control(Kind.request, ClientBody.sccrq(tunnelID: 7))
+                    writer.raw([Kind.numbered, 2])
+                    writer.block(ClientBody.icrq(sessionID: 5))
+                    writer.raw([Kind.numbered, 1])
+                    writer.block(ClientBody.scccn())
+                    writer.raw([Kind.numbered | Kind.acknowledgesNothing, 200])
+                    writer.block([])
+                }
+            ),
+            (
+                "data",
+                script { writer in
+                    for bytes in [
+                        hex("0002 1234 5678 ff03"), hex("4a02 0012 0001 0002 0007 0000 0003 aaaaaa c0"),
+                        hex("0802 0001 0002 0003 0000 c0"),
+                        hex("4002 0009 0001 0002 c0 dead"), hex("0202 0001 0002 0002 c0"),
+                    ] {
+                        writer.byte(Kind.data)
+                        writer.block(bytes)
+                    }
+                }
+            ),
+            (
+                "raw",
+                script { writer in
+                    writer.byte(Kind.raw)
+                    writer.block(control(tunnel: 0, ns: 0, nr: 0, ClientBody.sccrq(tunnelID: 7)))
+                    writer.byte(Kind.raw)
+                    writer.block(control(tunnel: 0, ns: 0, nr: 0, ClientBody.stopCCN(tunnelID: 7)))
+                    writer.byte(Kind.raw)
+                    writer.block(control(tunnel: 5, ns: 0, nr: 0, []))
+                }
+            ),
         ]
     }
 
@@ -256,7 +288,8 @@ extension L2TPFuzz.Play {
             let halfOpen = live.count { !$0.isEstablished }
             require(halfOpen <= configuration.halfOpenTunnelsPerPeerMaximum, "its unfinished tunnels are bounded")
             for tunnel in live {
-                require(tunnel.sessionCount <= configuration.sessionsPerTunnelMaximum, "a tunnel's sessions are bounded")
+                require(
+                    tunnel.sessionCount <= configuration.sessionsPerTunnelMaximum, "a tunnel's sessions are bounded")
             }
         }
         require(server.slotByID.count <= configuration.tunnelsMaximum, "all tunnels are bounded")
@@ -327,7 +360,8 @@ extension L2TPFuzz.Play {
             let needed = 6 + (withLength ? 2 : 0) + (header.ns == nil ? 0 : 4)
             var again = ExactPacket(payload, headroom: needed)
             let isWritten = L2TPDataHeader.prepend(
-                to: &again.packet, headroom: needed, tunnelID: header.tunnelID, sessionID: header.sessionID, ns: header.ns,
+                to: &again.packet, headroom: needed, tunnelID: header.tunnelID, sessionID: header.sessionID,
+                ns: header.ns,
                 withLength: withLength)
             require(isWritten && again.packet.count == needed + payload.count, "there is room for it")
             guard case .data(let read) = L2TPDataHeader.parse(again.packet) else {

@@ -95,8 +95,10 @@ func datagram(
 ) -> [UInt8] {
     let length = UInt16(clamping: 20 + payload.count)
     var header: [UInt8] =
-        [0x45, 0, UInt8(length >> 8), UInt8(truncatingIfNeeded: length), 0x12, 0x34, UInt8(fragment >> 8),
-            UInt8(truncatingIfNeeded: fragment), 64, protocolNumber, 0, 0] + source.octets + destination.octets
+        [
+            0x45, 0, UInt8(length >> 8), UInt8(truncatingIfNeeded: length), 0x12, 0x34, UInt8(fragment >> 8),
+            UInt8(truncatingIfNeeded: fragment), 64, protocolNumber, 0, 0,
+        ] + source.octets + destination.octets
     let sum = referenceChecksum(header)
     (header[10], header[11]) = (UInt8(sum >> 8), UInt8(truncatingIfNeeded: sum))
     return header + payload
@@ -110,7 +112,9 @@ func tcpChecksum(_ datagram: [UInt8], headerLength: Int) -> UInt16 {
 }
 
 /// A SYN with its maximum segment size, and a right checksum.
-func synchronize(from source: IPv4Address, to destination: IPv4Address, segmentSize: UInt16, odd: Bool = false) -> [UInt8] {
+func synchronize(from source: IPv4Address, to destination: IPv4Address, segmentSize: UInt16, odd: Bool = false)
+    -> [UInt8]
+{
     let size = [2, 4, UInt8(segmentSize >> 8), UInt8(truncatingIfNeeded: segmentSize)] as [UInt8]
     let options = odd ? [1] + size + [1, 1, 1] : size + [1, 3, 3, 7]
     var segment: [UInt8] = [0x9c, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x70, 0x02, 0xff, 0xff, 0, 0, 0, 0] + options

@@ -55,9 +55,13 @@ enum WireFuzz {
                 collected.append(kind)
                 let before = reader.remaining
                 switch kind & 3 {
-                case 0: if let value = try? reader.readUInt16() { collected += [UInt8(value >> 8), UInt8(value & 0xff)] }
+                case 0:
+                    if let value = try? reader.readUInt16() { collected += [UInt8(value >> 8), UInt8(value & 0xff)] }
                 case 1: if let value = try? reader.readUInt32() { collected += IPv4Address(value).octets }
-                case 2: if let value = try? reader.readUInt64() { collected += IPv6Address(high: value, low: 0).octets[0..<8] }
+                case 2:
+                    if let value = try? reader.readUInt64() {
+                        collected += IPv6Address(high: value, low: 0).octets[0..<8]
+                    }
                 default: if let value = try? reader.readBytes(Int(kind >> 2)) { collected += value }
                 }
                 require(reader.remaining <= before, "a reader goes forward")
@@ -72,7 +76,8 @@ enum WireFuzz {
         let after = [UInt8](copying: packet.span)
         let changed = before.indices.filter { before[$0] != after[$0] }
         guard !changed.isEmpty else { return }
-        require(header.protocolNumber == IPProtocol.tcp && header.fragmentOffset == 0, "only the start of TCP is changed")
+        require(
+            header.protocolNumber == IPProtocol.tcp && header.fragmentOffset == 0, "only the start of TCP is changed")
         let checksum = header.length + 16
         let others = changed.filter { $0 != checksum && $0 != checksum + 1 }
         require((others.last ?? 0) - (others.first ?? 0) <= 1, "one option is changed")
@@ -97,9 +102,12 @@ enum WireFuzz {
             target.packet.count = mtuBytes
             guard fragmenter.next(into: &target.packet) else { break }
             require(!wasLast || header.moreFragments, "nothing follows the last fragment")
-            guard let piece = IPv4Header(target.packet) else { fatalError("property violated: a fragment is a datagram") }
+            guard let piece = IPv4Header(target.packet) else {
+                fatalError("property violated: a fragment is a datagram")
+            }
             require(piece.totalLength == target.packet.count && piece.totalLength <= mtuBytes, "a fragment fits")
-            require(piece.length == header.length && referenceChecksum(target.bytes.prefix(piece.length)) == 0, "header")
+            require(
+                piece.length == header.length && referenceChecksum(target.bytes.prefix(piece.length)) == 0, "header")
             require(piece.source == header.source && piece.destination == header.destination, "addresses")
             let position = Int(header.fragmentOffset) + payload.count / 8
             if position <= 0x1fff { require(Int(piece.fragmentOffset) == position, "where it belongs") }
