@@ -358,7 +358,7 @@ extension L2TPFuzz.Play {
         let payload = Array(bytes[header.payloadOffset..<header.payloadOffset + header.payloadCount])
         for withLength in [false, true] {
             let needed = 6 + (withLength ? 2 : 0) + (header.ns == nil ? 0 : 4)
-            var again = ExactPacket(payload, headroom: needed)
+            let again = ExactPacket(payload, headroom: needed)
             let isWritten = L2TPDataHeader.prepend(
                 to: &again.packet, headroom: needed, tunnelID: header.tunnelID, sessionID: header.sessionID,
                 ns: header.ns,

@@ -61,7 +61,9 @@ struct SeededRandom: RandomNumberGenerator {
 }
 
 /// A packet in memory of exactly its size and the room around it that is promised, so that one byte too far is noticed.
-struct ExactPacket: ~Copyable {
+///
+/// A class: Swift 6.3 forgets to end a noncopyable variable that is read, left by an early return, and written to later.
+final class ExactPacket {
     let memory: UnsafeMutableRawPointer
     var packet: Packet
 

@@ -18,7 +18,7 @@ enum WireFuzz {
         }
         if repair & 2 != 0, bytes.count >= 40 { mendTCP(&bytes) }
 
-        var exact = ExactPacket(bytes)
+        let exact = ExactPacket(bytes)
         guard let header = IPv4Header(exact.packet) else { return }
         require(header.length >= 20 && header.length <= header.totalLength, "header within the datagram")
         require(header.totalLength <= bytes.count, "datagram within the packet")
@@ -95,7 +95,7 @@ enum WireFuzz {
             return require(mtuBytes < header.length + 8, "what fits is cut")
         }
         let whole = [UInt8](copying: packet.span)
-        var target = ExactPacket([UInt8](repeating: 0, count: mtuBytes))
+        let target = ExactPacket([UInt8](repeating: 0, count: mtuBytes))
         var payload: [UInt8] = []
         var wasLast = false
         while true {
@@ -122,7 +122,7 @@ enum WireFuzz {
     private static func answer(_ packet: Packet, _ header: IPv4Header, mtuBytes: Int) {
         guard ICMPFragmentationNeeded.mayAnswer(packet, header) else { return }
         require(header.fragmentOffset == 0, "no answer to a later fragment")
-        var target = ExactPacket([UInt8](repeating: 0, count: ICMPFragmentationNeeded.lengthMaximum))
+        let target = ExactPacket([UInt8](repeating: 0, count: ICMPFragmentationNeeded.lengthMaximum))
         ICMPFragmentationNeeded.write(about: packet, header, mtuBytes: mtuBytes, from: gateway, into: &target.packet)
         let bytes = target.bytes
         guard let message = IPv4Header(target.packet) else { fatalError("property violated: the answer is a datagram") }
