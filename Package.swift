@@ -82,6 +82,10 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: room),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Cryptography", "Wire"], swiftSettings: room),
+        .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: ["Gateway", "ESP", "L2TP", "PPP", "Cryptography", "Wire", "CAllocationCounter"],
+            swiftSettings: room),
     ]
 )
