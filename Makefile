@@ -37,10 +37,12 @@ test: swift ## run all tests: unit, fuzz, real clients (about 15 minutes on two 
 	@echo 'make: release build (about 3 minutes the first time)'
 	swift build -c release --product culvert
 	@if [ -x Tests/Fuzz/run ]; then $(MAKE) fuzz; fi
-	@echo 'make: real clients against the release build (about 5 minutes)'
+	@echo 'make: real clients against the release build (about 4 minutes)'
 	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
 
-bench: release ## measure throughput with real clients (about 1 minute after the build)
+bench: release ## measure ciphers, packet path and dial-ins, then real clients (about 2 minutes after the build)
+	swift build -c release --product culvert-bench
+	@for part in crypto path dial; do .build/release/culvert-bench $$part --results bench-results; done
 	@scripts/install-packages test
 	$(AS_ROOT) Tests/Interop/bench --culvert $(CULVERT)
 
@@ -52,9 +54,9 @@ fuzz: swift ## run each fuzz target for FUZZ_SECONDS (20), from its corpus (buil
 	@echo 'make: fuzzing, $(FUZZ_SECONDS) seconds for each target (about 2 minutes more for the build)'
 	Tests/Fuzz/run --seconds $(FUZZ_SECONDS)
 
-soak: release ## dial in and hang up DIAL_INS (200) times; nothing may stay behind (about 15 minutes)
+soak: release ## dial in and hang up DIAL_INS (200) times; nothing may stay behind (about 20 minutes)
 	@scripts/install-packages test
-	@echo 'make: $(DIAL_INS) dial-ins and hang-ups (about 4 seconds each)'
+	@echo 'make: $(DIAL_INS) dial-ins and hang-ups (about 6 seconds each)'
 	$(AS_ROOT) Tests/Interop/soak --culvert $(CULVERT) --dial-ins $(DIAL_INS)
 
 image: ## build the container image culvert:latest with docker, podman or buildah (about 5 minutes)
@@ -63,7 +65,7 @@ image: ## build the container image culvert:latest with docker, podman or builda
 	done; echo 'make: none of docker, podman, buildah is installed' >&2; exit 1
 
 clean: ## remove everything that was built
-	rm -rf .build fuzz-work
+	rm -rf .build fuzz-work bench-results
 
 swift:
 	@command -v swift >/dev/null || { \

@@ -58,6 +58,15 @@ let package = Package(
             dependencies: ["Gateway", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: room),
 
+        .target(name: "CBenchmark", path: "Benchmarks/CBenchmark"),
+        .executableTarget(
+            name: "culvert-bench",
+            dependencies: [
+                "CBenchmark", "Cryptography", "ESP", "Gateway", "IKE", "Wire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Benchmarks/culvert-bench", swiftSettings: room),
+
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
         .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Wire"], swiftSettings: room),
         .testTarget(name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography"], swiftSettings: room),
@@ -66,6 +75,17 @@ let package = Package(
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux", "CNFTables"], swiftSettings: room),
-        .testTarget(name: "GatewayTests", dependencies: ["Gateway", "Cryptography", "Wire"], swiftSettings: room),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "Gateway", "IKE", "ESP", "L2TP", "PPP", "Accounts", "Cryptography", "Wire",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: room),
+        .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+        .testTarget(
+            name: "GatewayTests",
+            dependencies: ["Gateway", "ESP", "L2TP", "PPP", "Cryptography", "Wire", "CAllocationCounter"],
+            swiftSettings: room),
     ]
 )

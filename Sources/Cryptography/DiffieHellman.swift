@@ -103,7 +103,30 @@ public final class DiffieHellmanKeyPair: Sendable {
             guard drawn == 1 else { throw .libraryFailure }
             return try fixed(group, exponent: exponent)
         }
-        guard let key = culvert_ecdh_generate(curve) else { throw .libraryFailure }
+        return try wrap(culvert_ecdh_generate(curve), group)
+    }
+
+    /// The key pair of a given exponent, or private number on a curve, for test vectors.
+    static func fixed(
+        _ group: DiffieHellmanGroup, exponent: SecretBytes
+    ) throws(CryptographyError) -> DiffieHellmanKeyPair {
+        if let curve = group.curve {
+            return try wrap(
+                exponent.withUnsafePointer { culvert_ecdh_fixed(curve, $0, exponent.count) } ?? nil, group)
+        }
+        var value = [UInt8](repeating: 0, count: group.publicValueLength)
+        let done = exponent.withUnsafePointer {
+            culvert_modp_power(Int32(group.rawValue), nil, $0, exponent.count, &value)
+        }
+        guard done == 1 else { throw .libraryFailure }
+        return DiffieHellmanKeyPair(group: group, publicValue: value, privateKey: .exponent(exponent))
+    }
+
+    /// Takes over a key of OpenSSL's.
+    private static func wrap(
+        _ key: OpaquePointer?, _ group: DiffieHellmanGroup
+    ) throws(CryptographyError) -> DiffieHellmanKeyPair {
+        guard let key else { throw .libraryFailure }
         // A point is encoded with a leading 4, which IKE leaves out.
         let prefix = group == .curve25519 ? 0 : 1
         var encoded = [UInt8](repeating: 0, count: group.publicValueLength + prefix)
@@ -113,18 +136,6 @@ public final class DiffieHellmanKeyPair: Sendable {
         }
         return DiffieHellmanKeyPair(
             group: group, publicValue: Array(encoded.dropFirst(prefix)), privateKey: .curve(key))
-    }
-
-    /// The MODP key pair of a given exponent, for test vectors.
-    static func fixed(
-        _ group: DiffieHellmanGroup, exponent: SecretBytes
-    ) throws(CryptographyError) -> DiffieHellmanKeyPair {
-        var value = [UInt8](repeating: 0, count: group.publicValueLength)
-        let done = exponent.withUnsafePointer {
-            culvert_modp_power(Int32(group.rawValue), nil, $0, exponent.count, &value)
-        }
-        guard done == 1 else { throw .libraryFailure }
-        return DiffieHellmanKeyPair(group: group, publicValue: value, privateKey: .exponent(exponent))
     }
 
     /// The secret shared with the peer whose public value is given, in full length.

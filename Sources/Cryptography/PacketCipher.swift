@@ -49,7 +49,8 @@ public struct PacketCipher: ~Copyable {
         iv: UnsafeRawPointer, data: UnsafeMutableRawPointer, count: Int
     ) -> Bool {
         culvert_cbc_in_place(
-            context, iv.assumingMemoryBound(to: UInt8.self), data.assumingMemoryBound(to: UInt8.self), Int32(count)) == 1
+            context, iv.assumingMemoryBound(to: UInt8.self), data.assumingMemoryBound(to: UInt8.self), Int32(count))
+            == 1
     }
 
     /// Encrypts in place and writes the tag.

@@ -184,7 +184,9 @@ public struct InboundTable: ~Copyable {
     /// Padding is 1, 2, 3, ... (RFC 4303 section 2.4); our suites define no other.
     private func hasDefaultPadding(_ packet: Packet, _ padLength: Int) -> Bool {
         let first = packet.count - ESPHeader.trailerLength - padLength
-        for pad in 0..<padLength where packet.byte(at: first + pad) != UInt8(truncatingIfNeeded: pad + 1) { return false }
+        for pad in 0..<padLength where packet.byte(at: first + pad) != UInt8(truncatingIfNeeded: pad + 1) {
+            return false
+        }
         return true
     }
 }

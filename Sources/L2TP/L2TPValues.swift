@@ -51,7 +51,7 @@ public struct L2TPSession: Hashable, Sendable {
 }
 
 /// Why a tunnel or session ended.
-public enum L2TPEndReason: Hashable, Sendable {
+public enum L2TPEndReason: Hashable, Sendable, CustomStringConvertible {
     /// The client sent StopCCN.
     case stoppedByPeer(L2TPResult)
     /// The client sent CDN.
@@ -72,6 +72,22 @@ public enum L2TPEndReason: Hashable, Sendable {
     case authenticationFailed
     /// The client broke the protocol in this way.
     case protocolError(String)
+
+    /// The reason as it stands in logs.
+    public var description: String {
+        switch self {
+        case .stoppedByPeer(let result): "client closed the tunnel: \(result)"
+        case .disconnectedByPeer(let result): "client hung up: \(result)"
+        case .closedByUs(let result): "closed by the gateway: \(result)"
+        case .unanswered: "client does not answer"
+        case .notSetUpInTime: "not set up in time"
+        case .withoutSessions: "tunnel without sessions"
+        case .replaced: "client began anew"
+        case .peerEnded: "IPsec peer is gone"
+        case .authenticationFailed: "tunnel authentication failed"
+        case .protocolError(let fault): "client broke the protocol: \(fault)"
+        }
+    }
 }
 
 /// What happened.

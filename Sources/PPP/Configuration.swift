@@ -48,6 +48,9 @@ enum PPPLimit {
     static let rejectsPerSecondMaximum = 10
     /// A user name (RFC 2759 section 4 has up to 256, PAP up to 255).
     static let userNameBytesMaximum = 255
+    /// A client that has just begun to speak is given so long to answer what we asked before it did: longer than any usual
+    /// way there and back, since a request that comes a second time makes an open link negotiate anew.
+    static let lateStartPatience = Duration.seconds(1)
     /// An authentication attempt was refused: so long the refusal can still be repeated to a client that missed it.
     static let refusalLinger = Duration.seconds(3)
 }

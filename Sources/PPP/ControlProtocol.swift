@@ -45,6 +45,8 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
     /// The peer's request that we acknowledged last.
     private var acknowledged: ControlPacket?
     private var repeatsAnswered = 0
+    /// Whether a Configure-Request of the peer has come.
+    private var hasHeardPeer: Bool
     private var naksSent = 0
     private var refusalsReceived = 0
 
@@ -52,7 +54,11 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
     /// and stay open; then we believe that the peer began anew, as the automaton has it.
     static var repeatsAnsweredMaximum: Int { 3 }
 
-    init(options: Options, timing: PPPConfiguration.Restart) { (self.options, self.timing) = (options, timing) }
+    /// - Parameter peerMayStartLate: Whether what we send first may find nobody there yet.
+    init(options: Options, timing: PPPConfiguration.Restart, peerMayStartLate: Bool = false) {
+        (self.options, self.timing) = (options, timing)
+        hasHeardPeer = !peerMayStartLate
+    }
 
     // MARK: What the link does
 
@@ -106,6 +112,7 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
         _ packet: ControlPacket, random: UInt32, now: Instant, output: inout ControlOutput
     ) throws(PPPDropError) {
         let requested = try ConfigureOption.parse(packet.body)
+        defer { bringRestartForward(now: now) }
         if state == .opened, packet == acknowledged, repeatsAnswered < Self.repeatsAnsweredMaximum {
             repeatsAnswered += 1
             output.add(.send(ControlPacket(code: Code.configureAck, identifier: packet.identifier, body: packet.body)))
@@ -244,6 +251,16 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
             }
         }
         if !state.runsTimer { restartDeadline = nil }
+    }
+
+    /// The peer's first request shows that it listens now. A client whose PPP starts a moment after its call was connected
+    /// has not heard what we sent before: if it says nothing to that soon, it is asked again, rather than after the restart
+    /// timer's three seconds.
+    private mutating func bringRestartForward(now: Instant) {
+        guard !hasHeardPeer else { return }
+        hasHeardPeer = true
+        guard outstanding != nil, let deadline = restartDeadline else { return }
+        restartDeadline = min(deadline, now + PPPLimit.lateStartPatience)
     }
 
     private mutating func beginNegotiation() {

@@ -69,7 +69,7 @@ public struct PPPLink: Sendable {
             options: LCPOptions(
                 mruBytes: configuration.mruBytes, methods: configuration.authenticationMethods,
                 magicNumber: UInt32.random(in: 1...UInt32.max, using: &generator)),
-            timing: configuration.restart)
+            timing: configuration.restart, peerMayStartLate: true)
         phase = .establish
         phaseDeadline = now + configuration.negotiationTimeLimit
         // Without a method nobody could ever be let in: nothing is to be left to the peer then.

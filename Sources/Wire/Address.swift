@@ -55,7 +55,9 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
 
     /// Eight groups in hexadecimal, the longest run of zeros shortened (RFC 5952).
     public var description: String {
-        let groups = [high, low].flatMap { half in (0..<4).map { UInt16(truncatingIfNeeded: half >> (48 - 16 * UInt64($0))) } }
+        let groups = [high, low].flatMap { half in
+            (0..<4).map { UInt16(truncatingIfNeeded: half >> (48 - 16 * UInt64($0))) }
+        }
         var best = 0..<0
         var start = 0
         while start < 8 {
@@ -132,14 +134,18 @@ public struct IPv4Network: Hashable, Sendable, CustomStringConvertible {
     /// The network that `text` writes as `address/bits`, or nil. Host bits that are set are refused.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = IPv4Address(parts[0]), let bits = Int(parts[1]),
+        // `Int` alone would take a sign too.
+        guard parts.count == 2, parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+            let address = IPv4Address(parts[0]), let bits = Int(parts[1]),
             let network = IPv4Network(address, prefixLength: bits), network.address == address
         else { return nil }
         self = network
     }
 
     /// Whether `candidate` lies in the network.
-    public func contains(_ candidate: IPv4Address) -> Bool { candidate.value & Self.mask(prefixLength) == address.value }
+    public func contains(_ candidate: IPv4Address) -> Bool {
+        candidate.value & Self.mask(prefixLength) == address.value
+    }
 
     /// The last address, which in most networks is the broadcast address.
     public var last: IPv4Address { IPv4Address(address.value | ~Self.mask(prefixLength)) }

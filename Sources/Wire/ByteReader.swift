@@ -114,7 +114,10 @@ public struct ByteReader: ~Escapable {
 
 extension [UInt8] {
     /// A copy of the bytes of a span.
-    @inlinable public init(copying span: RawSpan) {
+    ///
+    /// Never inlined: where nobody looks at the copy, Swift 6.3's optimizer frees the inlined one before it is filled, and
+    /// the bytes go into freed memory.
+    @inline(never) public init(copying span: RawSpan) {
         self = span.withUnsafeBytes { Array($0) }
     }
 
@@ -132,7 +135,9 @@ extension RawSpan {
     @inlinable public func elementsEqual(_ other: RawSpan) -> Bool {
         guard byteCount == other.byteCount else { return false }
         for index in 0..<byteCount
-        where unsafeLoad(fromByteOffset: index, as: UInt8.self) != other.unsafeLoad(fromByteOffset: index, as: UInt8.self) {
+        where unsafeLoad(fromByteOffset: index, as: UInt8.self)
+            != other.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+        {
             return false
         }
         return true

@@ -19,13 +19,19 @@ public struct ByteWriter: Sendable {
     public mutating func write(_ value: UInt8) { bytes.append(value) }
 
     /// Appends two bytes, most significant first.
-    public mutating func write(_ value: UInt16) { withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) } }
+    public mutating func write(_ value: UInt16) {
+        withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
+    }
 
     /// Appends four bytes, most significant first.
-    public mutating func write(_ value: UInt32) { withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) } }
+    public mutating func write(_ value: UInt32) {
+        withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
+    }
 
     /// Appends eight bytes, most significant first.
-    public mutating func write(_ value: UInt64) { withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) } }
+    public mutating func write(_ value: UInt64) {
+        withUnsafeBytes(of: value.bigEndian) { bytes.append(contentsOf: $0) }
+    }
 
     /// Appends bytes as they are.
     public mutating func write(_ value: some Sequence<UInt8>) { bytes.append(contentsOf: value) }

@@ -12,7 +12,9 @@ public struct Counters<Reason: RawRepresentable & CaseIterable & Sendable>: Send
     @inlinable public mutating func count(_ reason: Reason) { values[min(Int(reason.rawValue), 63)] &+= 1 }
 
     /// Counts several.
-    @inlinable public mutating func add(_ count: UInt64, to reason: Reason) { values[min(Int(reason.rawValue), 63)] &+= count }
+    @inlinable public mutating func add(_ count: UInt64, to reason: Reason) {
+        values[min(Int(reason.rawValue), 63)] &+= count
+    }
 
     /// How many were counted for a reason.
     @inlinable public subscript(reason: Reason) -> UInt64 { values[min(Int(reason.rawValue), 63)] }

@@ -63,7 +63,9 @@ public struct Packet {
     }
 
     /// Writes one byte at `offset`.
-    @inlinable public func store(_ value: UInt8, at offset: Int) { start.storeBytes(of: value, toByteOffset: offset, as: UInt8.self) }
+    @inlinable public func store(_ value: UInt8, at offset: Int) {
+        start.storeBytes(of: value, toByteOffset: offset, as: UInt8.self)
+    }
 
     /// Writes two bytes at `offset`, most significant first.
     @inlinable public func store(_ value: UInt16, at offset: Int) {

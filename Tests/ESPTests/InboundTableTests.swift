@@ -42,7 +42,8 @@ struct ESPTests {
         var table = InboundTable(batchCapacity: 8)
         table.install(
             try InboundSecurityAssociation(
-                index: SecurityParameterIndex(0xa5f8), owner: 1, suite: .gcm(keyLength: 24, checkLength: 16), keys: keys))
+                index: SecurityParameterIndex(0xa5f8), owner: 1, suite: .gcm(keyLength: 24, checkLength: 16), keys: keys
+            ))
         var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
         batch.append(packet)
         table.open(batch)

@@ -30,6 +30,26 @@ private typealias Option = LCPOptions.Option
         #expect(bench.link.nextDeadline == nil)
     }
 
+    @Test("a client that starts late is asked again soon after its own first request, not after three seconds")
+    func lateClient() throws {
+        var bench = Bench()
+        let first = try #require(bench.start().first)
+        let options = ConfigureOption.encode([ConfigureOption(Option.mru, uint16: 1400)])
+        #expect(bench.advance(.seconds(1)).isEmpty)
+        let answers = bench.receive(PPPProtocol.lcp, Code.configureRequest, 1, options)
+        #expect(answers.map(\.packet.code) == [Code.configureAck])
+        #expect(bench.advance(.milliseconds(1100)) == [first])
+        // Only once: then the restart timer has its usual time again.
+        #expect(bench.advance(.milliseconds(2500)).isEmpty)
+    }
+
+    @Test("a client that answers at once is not asked again")
+    func punctualClient() throws {
+        var bench = Bench()
+        bench.openLCP()
+        #expect(bench.advance(.seconds(2)).allSatisfy { $0.protocolNumber != PPPProtocol.lcp })
+    }
+
     @Test("what Windows asks for: callback, MRRU and endpoint discriminator are rejected, the rest then acknowledged")
     func windows() throws {
         var bench = Bench()

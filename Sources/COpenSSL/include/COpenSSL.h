@@ -31,6 +31,8 @@ int culvert_modp_is_valid(int group, const uint8_t *value);
 
 /* A fresh key pair on "P-256", "P-384", "P-521" or "X25519"; NULL on failure. */
 EVP_PKEY *culvert_ecdh_generate(const char *curve);
+/* The key pair of a given private number, for test vectors; NULL on failure. */
+EVP_PKEY *culvert_ecdh_fixed(const char *curve, const uint8_t *number, size_t length);
 /* The public value: the point with its leading 4, or X25519's 32 bytes. */
 int culvert_ecdh_public(const EVP_PKEY *key, uint8_t *value, size_t length);
 /* The shared secret with a peer's public value in the same form, which is checked to be on the curve. */

@@ -66,3 +66,15 @@ extension GatewayConfiguration {
             reserved: users.compactMap(\.address) + [l2tp.local])
     }
 }
+
+extension PPPAuthentication {
+    /// The operator's word for a method.
+    init(_ method: AuthenticationMethod) {
+        self =
+            switch method {
+            case .msChapV2: .mschapv2
+            case .chapMD5: .chap
+            case .pap: .pap
+            }
+    }
+}

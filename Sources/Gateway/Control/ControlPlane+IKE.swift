@@ -33,25 +33,54 @@ extension ControlPlane {
                 identifier: established.peer, worker: worker, slot: allocatePeerSlot(worker: worker), path: path,
                 identity: established.identity, ikeSuite: "\(established.suite)")
             setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
+        } else if peers[established.peer]?.farewell != nil, !isShuttingDown {
+            // It was hung up and dials again already: its old SAs go, as they were about to, and the new one stays.
+            peers[established.peer]?.farewell = nil
+            forgetTunnels(of: established.peer, .operatorHangUp, now: now)
+            setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
+        } else if peers[established.peer]?.tunnelCount == 0 {
+            // It has just come back, with all the time of a newcomer.
+            setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
         }
+        // It authenticated when the gateway had begun to end.
+        if isShuttingDown { bidFarewell(established.peer, .shutdown, now: now) }
         peers[established.peer]?.ikeSuite = "\(established.suite)"
         peers[established.peer]?.cookies = established.cookies
         log.info(
             "IKE SA established",
             metadata: [
-                "peer": "\(established.peer)", "from": "\(established.path.remote)", "identity": "\(established.identity)",
+                "peer": "\(established.peer)", "from": "\(established.path.remote)",
+                "identity": "\(established.identity)",
                 "cipher": "\(established.suite)", "renewal": "\(established.isRenewal)",
-                "nat": "\(established.nat.map { "\($0)" } ?? "unsupported")",
+                "nat": "\(Self.place(of: established.nat))",
             ])
+    }
+
+    /// Who is behind a NAT, for the log.
+    private static func place(of nat: IKENATDetection?) -> String {
+        switch (nat?.remote, nat?.local) {
+        case (true, true): "both"
+        case (true, _): "client"
+        case (_, true): "gateway"
+        case (nil, nil): "unknown"
+        default: "none"
+        }
     }
 
     /// The client says that it has just begun (RFC 2407 section 4.6.3.3): what it had before is dead.
     private mutating func initialContact(_ peer: PeerID, now: Instant) {
         guard let known = peers[peer], !known.associations.isEmpty else { return }
         log.info("client began anew", metadata: ["peer": "\(peer)", "from": "\(known.path.remote)"])
-        for session in clientSessions.values where session.peer == peer { clientSessions[session.identifier]?.end = .initialContact }
+        forgetTunnels(of: peer, .initialContact, now: now)
+    }
+
+    /// Ends everything of a peer but its newest IKE SA, without a word in its tunnels.
+    private mutating func forgetTunnels(of peer: PeerID, _ end: SessionEnd, now: Instant) {
+        for session in clientSessions.values where session.peer == peer && session.end == nil {
+            clientSessions[session.identifier]?.end = end
+        }
         l2tp.peerReplaced(peer.rawValue, now: now)
-        for association in known.associations {
+        for association in peers[peer]?.associations ?? [] {
             ike.deleteSecurityAssociation(inboundSPI: association.inbound.value, now: now, using: &random)
         }
     }
@@ -60,7 +89,7 @@ extension ControlPlane {
         guard let peer = peers[request.peer], !isShuttingDown,
             let index = indexes.allocate(worker: peer.worker, using: &random)
         else { return ike.refuse(request.id, now: now, using: &random) }
-        ike.accept(request.id, inboundSPI: index.value, now: now, using: &random)
+        if !ike.accept(request.id, inboundSPI: index.value, now: now, using: &random) { indexes.release(index) }
     }
 
     private mutating func install(_ child: ChildSecurityAssociation, now: Instant) {
@@ -68,12 +97,14 @@ extension ControlPlane {
         let suite = Suite(child.suite)
         let limit = child.lifetimeKilobytes.map { VolumeLimit(kilobytes: $0) } ?? .none
         let inbound = AssociationParameters(
-            index: SecurityParameterIndex(child.inboundSPI), suite: suite, keys: SuiteKeys(child.inboundKeys), limit: limit)
+            index: SecurityParameterIndex(child.inboundSPI), suite: suite, keys: SuiteKeys(child.inboundKeys),
+            limit: limit)
         let outbound = AssociationParameters(
             index: SecurityParameterIndex(child.outboundSPI), suite: suite, keys: SuiteKeys(child.outboundKeys),
             limit: limit)
         peer.path = OuterPath(
-            remote: Endpoint(address: child.path.remote.address, port: child.isUDPEncapsulated ? child.path.remote.port : 0),
+            remote: Endpoint(
+                address: child.path.remote.address, port: child.isUDPEncapsulated ? child.path.remote.port : 0),
             local: child.path.local.address)
         peer.isEncapsulated = child.isUDPEncapsulated
         if peer.isInstalled {
@@ -93,7 +124,8 @@ extension ControlPlane {
         put(.command(worker: peer.worker, .installInbound(inbound, peer: peer.slot)))
         peer.associations.append(
             Peer.Association(
-                inbound: inbound.index, outbound: outbound.index, suite: "\(child.suite)", outboundParameters: outbound))
+                inbound: inbound.index, outbound: outbound.index, suite: "\(child.suite)", outboundParameters: outbound)
+        )
         peers[child.peer] = peer
         counters.count(.quickModes)
         log.info(

@@ -27,7 +27,8 @@ extension ControlPlane: OperatorState {
             packetsOut: session.traffic.packetsOut.load(ordering: .relaxed), ikeCipher: peer?.ikeSuite ?? "",
             espCipher: peer?.current?.suite ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
             espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "", l2tpTunnel: session.tunnel.value,
-            l2tpSession: session.l2tp.value, authentication: session.authentication?.rawValue ?? "")
+            l2tpSession: session.l2tp.value,
+            authentication: session.authentication.map { PPPAuthentication($0).rawValue } ?? "")
     }
 
     func tunnels() -> [TunnelRecord] {
@@ -110,7 +111,7 @@ extension ControlPlane: OperatorState {
     }
 
     /// The peer's SAs are deleted as soon as its tunnels are closed, and at the latest after a moment.
-    private mutating func bidFarewell(_ peer: PeerID, _ end: SessionEnd, now: Instant) {
+    mutating func bidFarewell(_ peer: PeerID, _ end: SessionEnd, now: Instant) {
         guard let known = peers[peer], known.farewell == nil else { return }
         peers[peer]?.farewell = end
         setPeerDeadline(now + Self.farewellDuration, peer: peer)

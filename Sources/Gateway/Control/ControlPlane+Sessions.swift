@@ -50,11 +50,11 @@ extension ControlPlane {
             "tunnel ended",
             metadata: ["tunnel": "\(tunnel)", "from": "\(outerAddress(of: identifier))", "reason": "\(reason)"])
         guard let peer = peers[identifier] else { return }
-        let left = l2tp.tunnels.filter { $0.id.peer == tunnel.peer && $0.isEstablished }.count
+        let left = l2tp.tunnels(of: tunnel.peer).count(where: \.isEstablished)
         peers[identifier]?.tunnelCount = left
         guard left == 0 else { return }
-        // Without a tunnel the peer's SAs are of no use for long; one that we hang up loses them at once.
-        let delay = peer.farewell == nil ? Self.idlePeerDuration : .zero
+        // Without a tunnel the peer's SAs are of no use for long; one that we hang up loses them in a moment.
+        let delay = peer.farewell == nil ? Self.idlePeerDuration : Self.lastWordDuration
         setPeerDeadline(now + delay, peer: identifier)
     }
 
@@ -155,10 +155,10 @@ extension ControlPlane {
         now: Instant
     ) -> AuthenticationOutcome {
         clientSessions[identifier]?.user = account.name
-        if let most = configuration.limits.sessionsPerUser,
-            clientSessions.values.count(where: { $0.user == account.name && $0.address != nil && $0.identifier != identifier })
-                >= most
-        {
+        let others = clientSessions.values.count {
+            $0.user == account.name && $0.address != nil && $0.identifier != identifier
+        }
+        if let most = configuration.limits.sessionsPerUser, others >= most {
             return refuse("dial-in refused: the user has too many sessions", "Too many sessions", metadata)
         }
         guard let address = clientSessions[identifier]?.address ?? lease(for: account, now: now) else {

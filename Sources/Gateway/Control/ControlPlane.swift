@@ -15,8 +15,12 @@ import Wire
 struct ControlPlane: ~Copyable {
     /// How long a peer may go without a tunnel before its SAs are deleted: it has hung up, or never got further.
     static let idlePeerDuration = Duration.seconds(60)
-    /// How long a peer is given to acknowledge the end of its tunnels before its SAs are deleted under them.
+    /// How long a peer that is hung up is given to end its tunnels before its SAs are deleted under them.
     static let farewellDuration = Duration.milliseconds(800)
+    /// How long after the end of its last tunnel the SAs of a peer that is hung up are deleted. CDN and StopCCN go by way
+    /// of the worker and the Deletes straight from the control loop: a Delete that overtook them would make them
+    /// unreadable, and a client whose IPsec and L2TP are two programs would never learn that its call is over.
+    static let lastWordDuration = Duration.milliseconds(100)
 
     let configuration: GatewayConfiguration
     let routes: RouteTable
@@ -29,7 +33,8 @@ struct ControlPlane: ~Copyable {
     var l2tp: L2TPServer
     var users: UserTable
     var pool: AddressPool
-    var random = SystemRandom()
+    /// The system's generator; a seeded one in a simulation.
+    var random: any RandomNumberGenerator
     var indexes: SecurityParameterIndexAllocator
 
     var peers: [PeerID: Peer] = [:]
@@ -38,6 +43,8 @@ struct ControlPlane: ~Copyable {
     var counters = Counters<ControlEvent>()
     var linkDrops = Counters<PPPDrop>()
     var isShuttingDown = false
+    /// Whether the TUN interface was taken away from under us: the gateway has to end.
+    var isInterfaceGone = false
     /// Sessions that operators asked to hang up.
     var dropsRequested: [UInt64] = []
 
@@ -59,7 +66,7 @@ struct ControlPlane: ~Copyable {
 
     init(
         configuration: GatewayConfiguration, routes: RouteTable, workers: [WorkerStatistics], log: Logger,
-        now: Instant, wallClockOffset: Double
+        now: Instant, wallClockOffset: Double, random: any RandomNumberGenerator = SystemRandom()
     ) throws {
         let (users, pool) = (try configuration.userTable(), try configuration.addressPool())
         self.configuration = configuration
@@ -67,6 +74,7 @@ struct ControlPlane: ~Copyable {
         self.routes = routes
         self.log = log
         self.wallClockOffset = wallClockOffset
+        self.random = random
         workerStatistics = workers
         ike = IKEEngine(configuration: configuration.ike)
         l2tp = L2TPServer(configuration: configuration.l2tpServer)
@@ -91,12 +99,19 @@ struct ControlPlane: ~Copyable {
         case .frame(let session, let frame):
             clientSessions[session]?.link.receive(frame.span.bytes, now: now, using: &random)
             serveLink(session, now: now)
+        case .earlyFrame(let peer, let tunnel, let session, let frame):
+            let name = L2TPSessionID(tunnel: L2TPTunnelID(peer: peer, value: tunnel), value: session)
+            guard let session = sessionsByL2TP[name] else { return counters.count(.strayFrames) }
+            clientSessions[session]?.link.receive(frame.span.bytes, now: now, using: &random)
+            serveLink(session, now: now)
         case .peerMoved(let peer, let path):
             follow(PeerID(rawValue: peer), to: path, now: now)
         case .activity(let session):
             noteActivity(session, now: now)
         case .firstUse(let index):
             ike.noteInboundTraffic(spi: index.value)
+        case .interfaceGone:
+            isInterfaceGone = true
         }
         settle(now: now)
     }
@@ -183,6 +198,18 @@ struct ControlPlane: ~Copyable {
     mutating func allocateSessionSlot(worker: Int) -> Int { sessionSlots[worker].allocate() }
     mutating func releaseSessionSlot(_ slot: Int, worker: Int) { sessionSlots[worker].release(slot) }
 
+    /// How much of what is given out by number is in use: slots, SPIs, timers. All zero once nobody is left.
+    var inUse: [String: Int] {
+        [
+            "peer slots": peerSlots.reduce(0) { $0 + $1.count },
+            "session slots": sessionSlots.reduce(0) { $0 + $1.count },
+            "SPIs": peerSlots.indices.reduce(0) { $0 + indexes.count(worker: $1) },
+            "link timers": linkTimers.count, "peer timers": peerTimers.count,
+            "link deadlines": linkDeadlines.earliest == nil ? 0 : 1,
+            "peer deadlines": peerDeadlines.earliest == nil ? 0 : 1,
+        ]
+    }
+
     /// The worker with the fewest peers.
     var leastLoadedWorker: Int { peerSlots.indices.min { peerSlots[$0].count < peerSlots[$1].count } ?? 0 }
 
@@ -248,4 +275,6 @@ enum ControlEvent: UInt8, CaseIterable, Sendable {
     case sessionsEnded
     /// Clients that their NAT gave another port or address.
     case peersMoved
+    /// PPP frames of sessions that are not there, or no more.
+    case strayFrames
 }

@@ -63,6 +63,8 @@ extension PacketPath {
     }
 
     private mutating func add(_ parameters: SessionParameters, at slot: Int) {
+        // One that is there ends first: put over it, the new one would follow itself in its peer's list.
+        removeSession(at: slot)
         guard let peer = peers[parameters.peer] else { return }
         var record = SessionEntry(parameters)
         record.nextOfPeer = peer.pointee.firstSession

@@ -156,11 +156,39 @@ struct PacketPath: ~Copyable {
                 }
                 slot = session.pointee.nextOfPeer
             }
-            return refuse(.unknownSession)
+            return receiveEarly(packet, header, from: peer)
         }
     }
 
-    /// A PPP frame (RFC 1661 section 2), its address and control fields there or not.
+    /// A frame of a session that is not there. The control loop may be about to say that it is: then a client's first
+    /// Configure-Request must not be lost, since the next one comes seconds later.
+    private mutating func receiveEarly(
+        _ packet: Packet, _ header: L2TPDataHeader, from peer: UnsafeMutablePointer<PeerEntry>
+    ) -> Bool {
+        var frame = packet
+        frame.removeFirst(header.payloadOffset)
+        frame.count = header.payloadCount
+        guard let (number, _) = Self.pppProtocol(of: frame) else { return refuse(.badPPPFrame) }
+        guard number != PPPProtocol.ipv4 else { return refuse(.unknownSession) }
+        report(
+            .earlyFrame(
+                peer: peer.pointee.identifier, tunnel: header.tunnelID, session: header.sessionID,
+                frame: [UInt8](copying: frame.span)))
+        return false
+    }
+
+    /// The protocol of a PPP frame (RFC 1661 section 2), and where its information begins: address and control fields are
+    /// there or not, and the protocol has one byte or two.
+    @inline(__always)
+    private static func pppProtocol(of frame: Packet) -> (number: UInt16, offset: Int)? {
+        let offset = frame.count >= 2 && frame.byte(at: 0) == 0xff && frame.byte(at: 1) == 0x03 ? 2 : 0
+        guard frame.count >= offset + 2 else { return nil }
+        let first = frame.byte(at: offset)
+        // A protocol's first byte is even and its last odd, so that one byte can be told from two.
+        return first & 1 == 1 ? (UInt16(first), offset + 1) : (frame.uint16(at: offset), offset + 2)
+    }
+
+    /// A PPP frame: an IP packet goes on, everything else is for the control loop.
     private mutating func receiveFrame(
         _ packet: inout Packet, on session: UnsafeMutablePointer<SessionEntry>, now: Instant
     ) -> Bool {
@@ -168,17 +196,11 @@ struct PacketPath: ~Copyable {
             session.pointee.activityTold = now
             report(.activity(session: session.pointee.identifier))
         }
-        var offset = packet.count >= 2 && packet.byte(at: 0) == 0xff && packet.byte(at: 1) == 0x03 ? 2 : 0
-        guard packet.count >= offset + 2 else { return refuse(.badPPPFrame) }
-        let first = packet.byte(at: offset)
-        // A protocol's first byte is even and its last odd, so that one byte can be told from two.
-        let isOneByte = first & 1 == 1
-        let number = isOneByte ? UInt16(first) : packet.uint16(at: offset)
+        guard let (number, offset) = Self.pppProtocol(of: packet) else { return refuse(.badPPPFrame) }
         guard number == PPPProtocol.ipv4 else {
             report(.frame(session: session.pointee.identifier, frame: [UInt8](copying: packet.span)))
             return false
         }
-        offset += isOneByte ? 1 : 2
         packet.removeFirst(offset)
         guard let network = session.pointee.network else { return refuse(.beforeNetworkPhase) }
         guard let header = IPv4Header(packet) else { return refuse(.badInnerPacket) }

@@ -57,7 +57,7 @@ struct SlotTable<Record: ~Copyable>: ~Copyable {
     }
 }
 
-/// Gives out the numbers of slots, the lowest free one first, so that tables stay as small as they can.
+/// Gives out the numbers of slots, those first that were given back, so that tables stay as small as they can.
 struct SlotAllocator: Sendable {
     private var free: [Int] = []
     private var next = 0

@@ -67,6 +67,7 @@ final class Worker {
     /// For a message to the sender of what does not fit.
     private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPFragmentationNeeded.lengthMaximum)
     private var isStopped = false
+    private var isInsideGone = false
 
     /// - Parameters:
     ///   - endpoints: Our outer addresses; packets to another are dropped. Empty: all are ours.
@@ -302,6 +303,12 @@ final class Worker {
     }
 
     private func tellControlLoop() {
+        if ports.tun.isGone, !isInsideGone {
+            isInsideGone = true
+            // A removed interface would stay ready for ever.
+            try? poller.remove(ports.tun)
+            path.report(.interfaceGone)
+        }
         if !path.reports.isEmpty {
             let refused = reports.put(path.reports)
             for _ in 0..<refused { path.drops.count(.controlQueueFull) }

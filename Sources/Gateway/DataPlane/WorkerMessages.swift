@@ -40,10 +40,15 @@ enum WorkerReport: Sendable {
     case control(peer: UInt64, remotePort: UInt16, message: [UInt8])
     /// A PPP frame that is not an IP packet.
     case frame(session: UInt64, frame: [UInt8])
+    /// A PPP frame that is not an IP packet, for a session that the worker does not have: perhaps not yet, where it came
+    /// right behind the message that sets the session up.
+    case earlyFrame(peer: UInt64, tunnel: UInt16, session: UInt16, frame: [UInt8])
     /// Authentic ESP came from another address or port than before.
     case peerMoved(peer: UInt64, path: OuterPath)
     /// Data came on a session; told again only after a while.
     case activity(session: UInt64)
     /// The first authentic packet came by an SA.
     case firstUse(SecurityParameterIndex)
+    /// The TUN interface was taken away: nothing comes or goes any more.
+    case interfaceGone
 }

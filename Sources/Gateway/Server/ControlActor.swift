@@ -53,6 +53,7 @@ actor ControlActor {
     private func takeReports() {
         let now = SystemClock.now
         for report in reports.takeAll() { plane.receive(report, now: now) }
+        if plane.isInterfaceGone { shutDown(because: "the TUN interface was removed") }
         carryOut()
     }
 

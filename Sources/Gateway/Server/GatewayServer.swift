@@ -127,8 +127,7 @@ final class GatewayServer {
     }
 
     /// What one worker is given, and what others need of it.
-    private struct Opened: @unchecked Sendable {
-        // Handed over whole to the worker's thread; the senders and the waker may be used by any thread.
+    private struct Opened {
         let ports: WorkerPorts
         let waker: Waker
         let ikeSender: DatagramSender
@@ -171,17 +170,11 @@ final class GatewayServer {
         configuration: GatewayConfiguration
     ) throws -> [WorkerThread] {
         try opened.indices.map { index in
-            let (opened, handle) = (opened[index], handles[index])
-            return try WorkerThread(name: "worker-\(index)") {
-                do {
-                    let worker = try Worker(
-                        index: index, ports: opened.ports, handle: handle, reports: reports, routes: routes,
-                        endpoints: configuration.endpoints, localAddress: configuration.l2tp.local)
-                    worker.run()
-                } catch {
-                    StandardError.write("worker \(index) cannot start: \(error)\n")
-                }
-            }
+            // Handed over whole: from here on it belongs to its thread.
+            nonisolated(unsafe) let worker = try Worker(
+                index: index, ports: opened[index].ports, handle: handles[index], reports: reports, routes: routes,
+                endpoints: configuration.endpoints, localAddress: configuration.l2tp.local)
+            return try WorkerThread(name: "worker-\(index)") { worker.run() }
         }
     }
 }

@@ -105,7 +105,7 @@ require_host() {
 
 # make_work: a folder for logs and everything else. Blanks in a path would break the guests' kernel command line.
 make_work() {
-    WORK=$(mktemp -d "/tmp/$PREFIX.XXXXXX")
+    WORK=$(mktemp -d "/tmp/culvert-interop.XXXXXX")
     chmod 755 "$WORK"
     mkdir "$WORK/guests"
 }

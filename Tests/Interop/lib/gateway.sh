@@ -69,11 +69,6 @@ for s in json.load(open(sys.argv[1])):
     print(s["id"], s["user"], s["outerAddress"], s["outerPort"], s["innerAddress"], s["since"], *counters)
 PYTHON
 }
-# tunnels_number: how many L2TP tunnels there are, prints it.
-tunnels_number() {
-    culvert tunnels --json >"$WORK/tunnels.json" 2>"$WORK/tunnels.error" || return 1
-    /usr/bin/python3 -c 'import json, sys; print(len(json.load(open(sys.argv[1]))))' "$WORK/tunnels.json"
-}
 sessions_number() {
     local lines
     lines=$(sessions) || return 1

@@ -1,0 +1,9 @@
+/* What the benchmarks count and time that Swift cannot. */
+#pragma once
+
+#include <stdint.h>
+
+/* How many times this process asked for memory: malloc, calloc, realloc and the aligned ones, of all threads. */
+uint64_t culvert_allocation_count(void);
+/* Nanoseconds that this thread has run: time in which others had the processor does not count. */
+uint64_t culvert_nanoseconds(void);

@@ -1,0 +1,1 @@
+../../../Tests/IKETests/Support/TestInitiator.swift

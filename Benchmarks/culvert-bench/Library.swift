@@ -1,0 +1,116 @@
+import Cryptography
+import ESP
+import Wire
+
+/// The library's own work for an ESP packet and nothing else: what everything around it is compared with.
+struct Library: ~Copyable {
+    private let suite: Suite
+    private let sealer: PacketCipher?
+    private let opener: PacketCipher?
+    private let authenticator: PacketAuthenticator?
+    private let nonce: UnsafeMutableRawPointer
+    private let code: UnsafeMutableRawPointer
+
+    init(_ suite: Suite, keys: SuiteKeys) throws(CryptographyError) {
+        let sealer = try Self.cipher(suite, keys, .encrypt)
+        let opener = try Self.cipher(suite, keys, .decrypt)
+        let authenticator = try Self.authenticator(suite, keys)
+        self.suite = suite
+        self.sealer = sealer
+        self.opener = opener
+        self.authenticator = authenticator
+        nonce = .allocate(byteCount: 16, alignment: 16)
+        code = .allocate(byteCount: PacketAuthenticator.codeLengthMaximum, alignment: 16)
+        nonce.initializeMemory(as: UInt8.self, repeating: 7, count: 16)
+    }
+
+    private static func cipher(
+        _ suite: Suite, _ keys: SuiteKeys, _ direction: PacketCipher.Direction
+    ) throws(CryptographyError) -> PacketCipher? {
+        let key = keys.encryption.slice(0..<suite.encryption.keyLength)
+        switch suite.encryption {
+        case .null: return nil
+        case .cbc(let cipher): return try PacketCipher(.cbc(cipher), key: key, direction: direction)
+        case .gcm(let keyLength, _): return try PacketCipher(.gcm(keyLength: keyLength), key: key, direction: direction)
+        }
+    }
+
+    private static func authenticator(
+        _ suite: Suite, _ keys: SuiteKeys
+    ) throws(CryptographyError) -> PacketAuthenticator? {
+        guard case .separate(_, let integrity) = suite else { return nil }
+        return try PacketAuthenticator(integrity.hash, key: keys.integrity)
+    }
+
+    deinit {
+        nonce.deallocate()
+        code.deallocate()
+    }
+
+    /// Encrypts and authenticates a packet that is laid out as ESP has it, without its check value.
+    @inline(__always)
+    func seal(_ packet: Packet) -> Bool {
+        let body = packet.start + (ESPHeader.length + suite.encryption.vectorLength)
+        let count = packet.count - ESPHeader.length - suite.encryption.vectorLength
+        switch suite {
+        case .gcm(_, let checkLength):
+            return sealer?.seal(
+                nonce: nonce, associated: packet.start, associatedCount: ESPHeader.length, data: body, count: count,
+                tag: packet.start + packet.count, tagCount: checkLength) ?? false
+        case .separate:
+            let isEncrypted = sealer?.runCBC(iv: nonce, data: body, count: count) ?? true
+            authenticator?.compute(packet.start, count: packet.count, code: code)
+            return isEncrypted
+        }
+    }
+
+    /// Authenticates and decrypts what ``seal(_:)`` made.
+    @inline(__always)
+    func open(_ packet: Packet) -> Bool {
+        let body = packet.start + (ESPHeader.length + suite.encryption.vectorLength)
+        let count = packet.count - ESPHeader.length - suite.encryption.vectorLength
+        switch suite {
+        case .gcm(_, let checkLength):
+            return opener?.open(
+                nonce: nonce, associated: packet.start, associatedCount: ESPHeader.length, data: body, count: count,
+                tag: packet.start + packet.count, tagCount: checkLength) ?? false
+        case .separate:
+            authenticator?.compute(packet.start, count: packet.count, code: code)
+            return opener?.runCBC(iv: nonce, data: body, count: count) ?? true
+        }
+    }
+
+    /// What sealing and opening a packet of `payload` bytes costs.
+    func measure(payload: Int, nanoseconds: UInt64) -> (seal: Figure, open: Figure) {
+        var batch = PacketBatch(capacity: batchCount, packetSizeMaximum: 4096)
+        let count = payload + suite.overhead(payloadLength: payload) - suite.checkLength
+        fill(&batch, count: count)
+        let seal = Stopwatch.measure(nanoseconds: nanoseconds) { watch in
+            watch.start()
+            for position in 0..<batchCount where !self.seal(batch[position]) { fatalError("the library refused") }
+            watch.stop()
+            return batchCount
+        }
+        let open = Stopwatch.measure(nanoseconds: nanoseconds) { watch in
+            for position in 0..<batchCount { _ = self.seal(batch[position]) }
+            watch.start()
+            for position in 0..<batchCount where !self.open(batch[position]) { fatalError("the library refused") }
+            watch.stop()
+            return batchCount
+        }
+        return (seal, open)
+    }
+}
+
+/// How many packets go through everything at once, as in the gateway.
+let batchCount = 64
+
+/// Fills a batch with packets of `count` bytes.
+func fill(_ batch: inout PacketBatch, count: Int) {
+    batch.reset()
+    for position in 0..<batchCount {
+        batch[position].start.initializeMemory(as: UInt8.self, repeating: UInt8(position), count: count)
+        batch[position].count = count
+    }
+    batch.count = batchCount
+}

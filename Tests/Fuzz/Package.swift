@@ -1,0 +1,57 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The rooms under fuzzing, built a second time: with the sanitizers' instrumentation, with every exclusivity check, and
+/// without what no target needs (NIO, netlink, the executable). `Linked` leads to the rooms' own sources and to the
+/// doubles of their tests; nothing is copied.
+let room: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableExperimentalFeature("Lifetimes"),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .unsafeFlags(["-enable-testing", "-parse-as-library"]),
+]
+
+let package = Package(
+    name: "culvert-fuzz",
+    products: [.library(name: "FuzzTargets", type: .static, targets: ["FuzzTargets"])],
+    targets: [
+        .target(
+            name: "COpenSSL", path: "Linked/Rooms/COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")]),
+        .target(name: "Wire", path: "Linked/Rooms/Wire", swiftSettings: room),
+        .target(
+            name: "Cryptography", dependencies: ["Wire", "COpenSSL"], path: "Linked/Rooms/Cryptography",
+            swiftSettings: room),
+        .target(name: "IKE", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/IKE", swiftSettings: room),
+        .target(name: "ESP", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/ESP", swiftSettings: room),
+        .target(name: "L2TP", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/L2TP", swiftSettings: room),
+        .target(name: "PPP", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/PPP", swiftSettings: room),
+        // The packet path alone: it makes no system call, so it needs neither IO nor what configuration needs.
+        .target(
+            name: "Gateway", dependencies: ["Wire", "Cryptography", "ESP", "L2TP", "PPP"],
+            path: "Linked/Rooms/Gateway/DataPlane",
+            exclude: ["Mailbox.swift", "Worker.swift", "WorkerStatistics.swift"],
+            sources: [
+                "Entries.swift", "PacketPath.swift", "PacketPath+Commands.swift", "PacketPathDrop.swift",
+                "RouteTable.swift", "SlotTable.swift", "WorkerMessages.swift",
+            ],
+            swiftSettings: room),
+        // The name that the double's own code knows its module by.
+        .target(
+            name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography"], path: "Linked/IKE-doubles",
+            swiftSettings: room),
+        .target(
+            name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], path: "Linked/L2TP-doubles",
+            exclude: ["Bench.swift", "Network.swift", "TestClient.swift"],
+            sources: ["Messages.swift"], swiftSettings: room),
+        .target(
+            name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], path: "Linked/PPP-doubles",
+            exclude: ["ClientDouble.swift"], sources: ["Bench.swift"], swiftSettings: room),
+        .target(
+            name: "FuzzTargets",
+            dependencies: [
+                "Wire", "Cryptography", "IKE", "ESP", "L2TP", "PPP", "Gateway", "IKETests", "L2TPTests", "PPPTests",
+            ],
+            path: "Targets", swiftSettings: room),
+    ]
+)

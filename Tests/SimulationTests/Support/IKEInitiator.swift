@@ -1,0 +1,311 @@
+import Cryptography
+import Wire
+
+/// IKEv1 as a client speaks it: main mode, quick mode, Informational, NAT traversal, retransmission (RFC 2409, 3947). One
+/// offer: AES-256, SHA-256, the group of the settings; in ESP AES-GCM-128 or AES-256 with SHA-256.
+struct IKEInitiator {
+    struct Settings {
+        var preSharedKey = "labsecret"
+        /// Where the client believes to be.
+        var own = Endpoint(IPv4Address(10, 0, 0, 2), 500)
+        var server = Simulation.gatewayAddress
+        var sendsInitialContact = false
+        var group = DiffieHellmanGroup.curve25519
+        /// AES-GCM, or AES-CBC and an HMAC.
+        var isCombined = true
+        var lifetimeSeconds = 3600
+        var retransmissionInterval = Duration.seconds(1)
+    }
+
+    /// A pair of IPsec SAs.
+    struct Child {
+        var inboundSPI: UInt32
+        var outboundSPI: UInt32
+        /// Key material of packets to the client, and to the gateway.
+        var inbound: [UInt8]
+        var outbound: [UInt8]
+    }
+
+    enum Phase { case idle, sentOffer, sentKeyExchange, sentAuthentication, established, failed }
+
+    private struct Quick {
+        var id: [UInt8]
+        var spi: [UInt8]
+        var nonce: [UInt8]
+        var iv: [UInt8]
+        var last: [UInt8]?
+    }
+
+    let settings: Settings
+    private(set) var phase = Phase.idle
+    /// What is to be sent: bytes, and whether from and to port 4500.
+    var outbox: [(bytes: [UInt8], isFloated: Bool)] = []
+    /// Pairs that were negotiated and not yet taken.
+    var children: [Child] = []
+    /// SPIs that the gateway deleted: its own, of packets to it.
+    var deleted: [UInt32] = []
+    private(set) var isDeleted = false
+    private(set) var hasFloated = false
+    private(set) var initiatorCookie: [UInt8] = []
+    private(set) var responderCookie: [UInt8] = []
+    private var generator: SeededGenerator
+    private var pair: DiffieHellmanKeyPair?
+    private var responderPublic: [UInt8] = []
+    private var nonce: [UInt8] = []
+    private var root: [UInt8] = []
+    private var derivation: [UInt8] = []
+    private var authentication: [UInt8] = []
+    private var encryption: [UInt8] = []
+    private var iv: [UInt8] = []
+    private var lastBlock: [UInt8] = []
+    private var quick: Quick?
+    private var pending: (bytes: [UInt8], isFloated: Bool)?
+    private var nextRetransmission: Instant?
+    private var retransmissions = 0
+
+    init(_ settings: Settings, generator: SeededGenerator) { (self.settings, self.generator) = (settings, generator) }
+
+    private var offer: [UInt8] {
+        let attributes =
+            [0x80, 1, 0, 7, 0x80, 14, 1, 0, 0x80, 2, 0, 4, 0x80, 4] + be16(Int(settings.group.rawValue))
+            + [0x80, 3, 0, 1, 0x80, 11, 0, 1, 0x80, 12] + be16(28800)
+        let transform: [UInt8] = [0, 0] + be16(8 + attributes.count) + [1, 1, 0, 0] + attributes
+        return be32(1) + be32(1) + [0, 0] + be16(8 + transform.count) + [1, 1, 0, 1] + transform
+    }
+
+    private var identity: [UInt8] { [1, 17, 1, 244] + settings.own.address.octets }
+
+    // MARK: Sending
+
+    private mutating func send(_ bytes: [UInt8], retransmit: Bool, now: Instant) {
+        outbox.append((bytes, hasFloated))
+        guard retransmit else { return }
+        pending = (bytes, hasFloated)
+        retransmissions = 0
+        nextRetransmission = now + settings.retransmissionInterval
+    }
+
+    var nextDeadline: Instant? { nextRetransmission }
+
+    mutating func handleTimeout(now: Instant) {
+        guard let due = nextRetransmission, due <= now, let pending else { return }
+        retransmissions += 1
+        guard retransmissions <= 12 else {
+            if phase != .established { phase = .failed }
+            return settle()
+        }
+        outbox.append(pending)
+        nextRetransmission = now + settings.retransmissionInterval
+    }
+
+    private mutating func settle() { (pending, nextRetransmission) = (nil, nil) }
+
+    mutating func start(now: Instant) {
+        initiatorCookie = generator.bytes(8)
+        responderCookie = [UInt8](repeating: 0, count: 8)
+        phase = .sentOffer
+        // RFC 3947 and dead peer detection, then padding as vendors have it: an answer may be no larger than this allows.
+        let vendorIDs: [[UInt8]] = [
+            [0x4a, 0x13, 0x1c, 0x81, 0x07, 0x03, 0x58, 0x45, 0x5c, 0x57, 0x28, 0xf2, 0x0e, 0x95, 0x45, 0x2f],
+            [0xaf, 0xca, 0xd7, 0x13, 0x68, 0xa1, 0xf1, 0xc9, 0x6b, 0x86, 0x96, 0xfc, 0x77, 0x57, 0x01, 0x00],
+        ]
+        let payloads = [(type: 1, body: offer)] + vendorIDs.map { (type: 13, body: $0) }
+        send(message(exchange: 2, first: 1, body: Self.chain(payloads)), retransmit: true, now: now)
+    }
+
+    private func message(exchange: Int, flags: Int = 0, id: [UInt8] = [0, 0, 0, 0], first: Int, body: [UInt8])
+        -> [UInt8]
+    {
+        initiatorCookie + responderCookie + [UInt8(first), 0x10, UInt8(exchange), UInt8(flags)] + id
+            + be32(28 + body.count) + body
+    }
+
+    private static func chain(_ payloads: [(type: Int, body: [UInt8])]) -> [UInt8] {
+        payloads.enumerated().flatMap { index, payload in
+            let next = index + 1 < payloads.count ? payloads[index + 1].type : 0
+            return [UInt8(next), 0] + be16(payload.body.count + 4) + payload.body
+        }
+    }
+
+    private static func unchain(_ bytes: [UInt8], first: Int) -> [(type: Int, body: [UInt8])] {
+        var result: [(Int, [UInt8])] = []
+        var (type, at) = (first, 0)
+        while type != 0, at + 4 <= bytes.count {
+            let length = number(bytes[(at + 2)..<(at + 4)])
+            guard length >= 4, at + length <= bytes.count else { return [] }
+            result.append((type, Array(bytes[(at + 4)..<(at + length)])))
+            type = Int(bytes[at])
+            at += length
+        }
+        return result
+    }
+
+    /// Encrypts with the running initialization vector and moves it on.
+    private mutating func encrypted(exchange: Int, id: [UInt8], _ payloads: [(type: Int, body: [UInt8])]) -> [UInt8] {
+        var plain = Self.chain(payloads)
+        plain += [UInt8](repeating: 0, count: (16 - plain.count % 16) % 16)
+        let body = (try? CBCCipher.aes256.encrypt(plain, key: SecretBytes(encryption), iv: iv)) ?? []
+        iv = Array(body.suffix(16))
+        return message(exchange: exchange, flags: 1, id: id, first: payloads[0].type, body: body)
+    }
+
+    private func decrypted(_ bytes: [UInt8], iv: [UInt8]) -> [(type: Int, body: [UInt8])]? {
+        guard bytes[19] & 1 == 1, (bytes.count - 28) % 16 == 0, bytes.count > 28 else { return nil }
+        return (try? CBCCipher.aes256.decrypt(Array(bytes.dropFirst(28)), key: SecretBytes(encryption), iv: iv)).map {
+            Self.unchain($0, first: Int(bytes[16]))
+        }
+    }
+
+    // MARK: Main mode
+
+    mutating func receive(_ bytes: [UInt8], now: Instant) {
+        guard bytes.count >= 28, Array(bytes[0..<8]) == initiatorCookie else { return }
+        switch (bytes[18], phase) {
+        case (2, .sentOffer): receiveAnswer(bytes, now: now)
+        case (2, .sentKeyExchange): receiveKeyExchange(bytes, now: now)
+        case (2, .sentAuthentication): receiveAuthentication(bytes)
+        case (32, .established): receiveQuick(bytes, now: now)
+        case (5, .established): receiveInformational(bytes)
+        default: break
+        }
+    }
+
+    private mutating func receiveAnswer(_ bytes: [UInt8], now: Instant) {
+        guard bytes[16] == 1, let pair = try? DiffieHellmanKeyPair.generate(settings.group) else { return }
+        responderCookie = Array(bytes[8..<16])
+        self.pair = pair
+        nonce = generator.bytes(24)
+        let detections = [settings.server, settings.own.address].map { (type: 20, body: detection($0)) }
+        phase = .sentKeyExchange
+        let payloads = [(type: 4, body: pair.publicValue), (type: 10, body: nonce)] + detections
+        send(message(exchange: 2, first: 4, body: Self.chain(payloads)), retransmit: true, now: now)
+    }
+
+    private func detection(_ address: IPAddress) -> [UInt8] {
+        HashAlgorithm.sha256.digest(initiatorCookie + responderCookie + address.octets + be16(500))
+    }
+
+    private mutating func receiveKeyExchange(_ bytes: [UInt8], now: Instant) {
+        let payloads = Self.unchain(Array(bytes.dropFirst(28)), first: Int(bytes[16]))
+        guard bytes[16] == 4, let pair, let theirs = payloads.first(where: { $0.type == 4 })?.body,
+            let responderNonce = payloads.first(where: { $0.type == 10 })?.body,
+            let secret = try? pair.sharedSecret(with: theirs)
+        else { return }
+        let shared = [UInt8](copying: secret.span)
+        let cookies = initiatorCookie + responderCookie
+        root = hmac(Array(settings.preSharedKey.utf8), nonce + responderNonce)
+        derivation = hmac(root, shared + cookies + [0])
+        authentication = hmac(root, derivation + shared + cookies + [1])
+        encryption = hmac(root, authentication + shared + cookies + [2])
+        let detections = payloads.filter { $0.type == 20 }.map(\.body)
+        if detections.count >= 2 {
+            hasFloated = detections[0] != detection(settings.own.address) || detections[1] != detection(settings.server)
+        }
+        iv = Array(HashAlgorithm.sha256.digest(pair.publicValue + theirs).prefix(16))
+        responderPublic = theirs
+        let hash = hmac(root, pair.publicValue + theirs + cookies + offer + identity)
+        var payload = [(type: 5, body: identity), (type: 8, body: hash)]
+        if settings.sendsInitialContact { payload.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
+        phase = .sentAuthentication
+        send(encrypted(exchange: 2, id: [0, 0, 0, 0], payload), retransmit: true, now: now)
+    }
+
+    private mutating func receiveAuthentication(_ bytes: [UInt8]) {
+        guard bytes[16] == 5, let pair, let payloads = decrypted(bytes, iv: iv), payloads.count >= 2 else { return }
+        let expected = hmac(
+            root, responderPublic + pair.publicValue + responderCookie + initiatorCookie + offer + payloads[0].body)
+        guard payloads[1].body == expected else { return }
+        lastBlock = Array(bytes.suffix(16))
+        settle()
+        phase = .established
+    }
+
+    // MARK: Quick mode
+
+    private func phaseTwoIV(_ id: [UInt8]) -> [UInt8] {
+        Array(HashAlgorithm.sha256.digest(lastBlock + id).prefix(16))
+    }
+
+    mutating func startQuickMode(now: Instant) {
+        let (id, spi, nonce) = (generator.bytes(4), [0xc0] + generator.bytes(3), generator.bytes(20))
+        let life: [UInt8] =
+            [0x80, 1, 0, 1, 0x80, 2] + be16(settings.lifetimeSeconds) + [0x80, 4, 0, hasFloated ? 4 : 2]
+        let suite: [UInt8] = settings.isCombined ? [0x80, 6, 0, 128] : [0x80, 5, 0, 5, 0x80, 6, 1, 0]
+        let transform =
+            [0, 0] + be16(8 + life.count + suite.count) + [1, settings.isCombined ? 20 : 12, 0, 0] + life + suite
+        let proposal = [0, 0] + be16(12 + transform.count) + [1, 3, 4, 1] + spi + transform
+        var payloads = [(type: 1, body: be32(1) + be32(1) + proposal), (type: 10, body: nonce)]
+        payloads += [settings.own.address, settings.server].map { (5, [1, 17] + be16(1701) + $0.octets) }
+        if hasFloated { payloads += [settings.own.address, settings.server].map { (21, [1, 0, 0, 0] + $0.octets) } }
+        iv = phaseTwoIV(id)
+        let hash = hmac(authentication, id + Self.chain(payloads))
+        let bytes = encrypted(exchange: 32, id: id, [(8, hash)] + payloads)
+        quick = Quick(id: id, spi: spi, nonce: nonce, iv: iv)
+        send(bytes, retransmit: true, now: now)
+    }
+
+    private mutating func receiveQuick(_ bytes: [UInt8], now: Instant) {
+        guard var quick, Array(bytes[20..<24]) == quick.id else { return }
+        // A repeated message 2: message 3 was lost.
+        if let last = quick.last { return send(last, retransmit: false, now: now) }
+        guard let payloads = decrypted(bytes, iv: quick.iv), payloads.first?.type == 8 else { return }
+        let rest = Self.chain(Array(payloads.dropFirst()))
+        guard payloads[0].body == hmac(authentication, quick.id + quick.nonce + rest),
+            let nonce = payloads.first(where: { $0.type == 10 })?.body, payloads[1].body.count >= 20
+        else { return }
+        let outboundSPI = Array(payloads[1].body[16..<20])
+        let material = { [derivation] (spi: [UInt8]) -> [UInt8] in
+            var result: [UInt8] = []
+            var block: [UInt8] = []
+            while result.count < 64 {
+                block = hmac(derivation, block + [3] + spi + quick.nonce + nonce)
+                result += block
+            }
+            return result
+        }
+        children.append(
+            Child(
+                inboundSPI: UInt32(number(quick.spi)), outboundSPI: UInt32(number(outboundSPI)),
+                inbound: material(quick.spi), outbound: material(outboundSPI)))
+        iv = Array(bytes.suffix(16))
+        let last = encrypted(
+            exchange: 32, id: quick.id, [(8, hmac(authentication, [0] + quick.id + quick.nonce + nonce))])
+        quick.last = last
+        self.quick = quick
+        settle()
+        send(last, retransmit: false, now: now)
+    }
+
+    // MARK: Informational
+
+    private mutating func inform(_ payload: (type: Int, body: [UInt8]), now: Instant) {
+        guard phase == .established, !isDeleted else { return }
+        let id = generator.bytes(4)
+        iv = phaseTwoIV(id)
+        let hash = hmac(authentication, id + Self.chain([payload]))
+        send(encrypted(exchange: 5, id: id, [(8, hash), payload]), retransmit: false, now: now)
+    }
+
+    /// Deletes a pair of IPsec SAs, which we name by the SPI of packets to us.
+    mutating func deleteChild(_ inboundSPI: UInt32, now: Instant) {
+        inform((12, be32(1) + [3, 4] + be16(1) + be32(Int(inboundSPI))), now: now)
+    }
+
+    /// Deletes the ISAKMP SA, and leaves the IPsec SAs.
+    mutating func deleteItself(now: Instant) {
+        inform((12, be32(1) + [1, 16] + be16(1) + initiatorCookie + responderCookie), now: now)
+        isDeleted = true
+    }
+
+    private mutating func receiveInformational(_ bytes: [UInt8]) {
+        let id = Array(bytes[20..<24])
+        guard let payloads = decrypted(bytes, iv: phaseTwoIV(id)), payloads.first?.type == 8 else { return }
+        guard payloads[0].body == hmac(authentication, id + Self.chain(Array(payloads.dropFirst()))) else { return }
+        for payload in payloads where payload.type == 12 && payload.body.count >= 8 {
+            if payload.body[4] == 3 { deleted.append(UInt32(number(payload.body.suffix(4)))) }
+            if payload.body[4] == 1, Array(payload.body.suffix(16)) == initiatorCookie + responderCookie {
+                isDeleted = true
+            }
+        }
+    }
+}

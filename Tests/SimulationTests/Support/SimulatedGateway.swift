@@ -1,0 +1,186 @@
+import IKE
+import Logging
+import Wire
+
+@testable import Gateway
+
+/// The gateway without system calls: its control plane and its workers' packet paths, in one thread.
+final class SimulatedGateway {
+    final class WorkerBox {
+        var path: PacketPath
+        var batch = PacketBatch(capacity: Worker.batchCapacity, packetSizeMaximum: Worker.packetSizeMaximum)
+        var scratch = PacketBatch(capacity: 1, packetSizeMaximum: Worker.packetSizeMaximum)
+
+        init(index: Int, routes: RouteTable) {
+            path = PacketPath(worker: index, routes: routes, batchCapacity: Worker.batchCapacity)
+        }
+    }
+
+    var plane: ControlPlane
+    let routes: RouteTable
+    private(set) var workers: [WorkerBox]
+    /// Datagrams that leave.
+    var outgoing: [Datagram] = []
+    /// Inner packets that came out, with the worker that they came by.
+    var delivered: [[UInt8]] = []
+    /// How many inner packets from inside did not fit.
+    private(set) var tooLarge = 0
+    /// What a message between the threads takes: neither end sees the other's state at once.
+    static let mailDuration = Duration.microseconds(200)
+    private var works: [(due: Instant, result: IKEWorkResult)] = []
+    private var reports: [(due: Instant, report: WorkerReport)] = []
+    private var commands: [(due: Instant, worker: Int, command: WorkerCommand)] = []
+
+    init(_ configuration: GatewayConfiguration, workerCount: Int, seed: UInt64, now: Instant) throws {
+        let routes = RouteTable(configuration.l2tp.network)
+        self.routes = routes
+        plane = try ControlPlane(
+            configuration: configuration, routes: routes, workers: (0..<workerCount).map { _ in WorkerStatistics() },
+            log: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, now: now, wallClockOffset: 0,
+            random: SeededGenerator(seed))
+        workers = (0..<workerCount).map { WorkerBox(index: $0, routes: routes) }
+    }
+
+    // MARK: What comes in
+
+    /// A datagram to one of our ports.
+    func receive(_ datagram: Datagram, now: Instant) {
+        let path = OuterPath(remote: datagram.from, local: datagram.to.address)
+        if !datagram.isRaw, datagram.to.port == IKEPort.plain {
+            return reports.append(
+                (now + Self.mailDuration, .ike(message: datagram.bytes, path: path, port: IKEPort.plain)))
+        }
+        let worker = workers[steer(datagram.bytes)]
+        load(datagram.bytes, path: path, into: &worker.batch)
+        if !datagram.isRaw { worker.path.separateIKE(&worker.batch, port: IKEPort.encapsulated) }
+        worker.path.receive(&worker.batch, now: now)
+        for position in 0..<worker.batch.count {
+            guard case .deliver = worker.path.disposition(position) else { continue }
+            delivered.append([UInt8](copying: worker.batch[position].span))
+        }
+        takeReports(worker, now: now)
+    }
+
+    /// The kernel's steering: by the bits of the SPI that say which worker.
+    private func steer(_ bytes: [UInt8]) -> Int {
+        guard bytes.count >= 4 else { return 0 }
+        return (number(bytes[0..<4]) >> 18 & 31) % workers.count
+    }
+
+    private func takeReports(_ worker: WorkerBox, now: Instant) {
+        reports += worker.path.reports.map { (now + Self.mailDuration, $0) }
+        worker.path.reports.removeAll()
+    }
+
+    /// Whether nothing is on its way between the threads.
+    var isSettled: Bool { reports.isEmpty && commands.isEmpty }
+
+    /// An IP packet from inside, read by a worker.
+    func receiveInside(_ bytes: [UInt8], worker index: Int, now: Instant) {
+        let worker = workers[index]
+        load(bytes, path: .none, into: &worker.batch)
+        worker.path.send(&worker.batch)
+        switch worker.path.disposition(0) {
+        case .handOver(let other): receiveInside(bytes, worker: other, now: now)
+        case .tooLarge: tooLarge += 1
+        case .sendInUDP: put(worker.batch[0], isRaw: false)
+        case .sendRaw: put(worker.batch[0], isRaw: true)
+        case .done, .deliver: break
+        }
+    }
+
+    private func load(_ bytes: [UInt8], path: OuterPath, into batch: inout PacketBatch) {
+        batch.reset()
+        guard bytes.count <= batch.packetSizeMaximum else { return }
+        batch.count = 1
+        batch[0].start.copyMemory(from: bytes, byteCount: bytes.count)
+        batch[0].count = bytes.count
+        batch[0].path = path
+    }
+
+    // MARK: Time
+
+    var nextDeadline: Instant? {
+        earliest(earliest(plane.nextDeadline, works.first?.due), earliest(reports.first?.due, commands.first?.due))
+    }
+
+    func handleTimeout(now: Instant) {
+        while let command = commands.first, command.due <= now {
+            commands.removeFirst()
+            carryOut(command.command, at: workers[command.worker])
+        }
+        while let report = reports.first, report.due <= now {
+            reports.removeFirst()
+            plane.receive(report.report, now: now)
+            carryOut(now: now)
+        }
+        while let work = works.first, work.due <= now {
+            works.removeFirst()
+            plane.complete(work.result, now: now)
+            carryOut(now: now)
+        }
+        guard let due = plane.nextDeadline, due <= now else { return }
+        plane.handleTimeout(now: now)
+        carryOut(now: now)
+    }
+
+    // MARK: What goes out
+
+    func drop(_ selector: DropSelector, now: Instant) -> DropResult {
+        let result = plane.drop(selector)
+        plane.carryOutDrops(now: now)
+        carryOut(now: now)
+        return result
+    }
+
+    func shutDown(now: Instant) {
+        plane.shutDown(now: now)
+        carryOut(now: now)
+    }
+
+    func carryOut(now: Instant) {
+        while let output = plane.pollOutput() {
+            switch output {
+            case .command(let worker, let command): commands.append((now + Self.mailDuration, worker, command))
+            case .sendIKE(let message, let local, let remote):
+                let marker: [UInt8] = local.port == IKEPort.encapsulated ? [0, 0, 0, 0] : []
+                outgoing.append(Datagram(from: local, to: remote, isRaw: false, bytes: marker + message))
+            case .compute(let work): works.append((now + .milliseconds(1), work.perform()))
+            }
+        }
+    }
+
+    private func carryOut(_ command: WorkerCommand, at worker: WorkerBox) {
+        switch command {
+        case .sendControl(let slot, let remotePort, let message):
+            guard let peer = worker.path.peers[slot] else { return worker.path.drops.count(.messageForGone) }
+            load(message, path: .none, into: &worker.scratch)
+            put(worker.path.sendL2TP(&worker.scratch[0], to: peer, remotePort: remotePort), worker)
+        case .sendFrame(let slot, let frame):
+            guard let session = worker.path.sessions[slot] else { return worker.path.drops.count(.messageForGone) }
+            load(frame, path: .none, into: &worker.scratch)
+            put(worker.path.sendFrame(&worker.scratch[0], session: session), worker)
+        default:
+            if !worker.path.carryOut(command) { worker.path.drops.count(.notInstalled) }
+        }
+    }
+
+    private func put(_ disposition: Disposition, _ worker: WorkerBox) {
+        switch disposition {
+        case .sendInUDP: put(worker.scratch[0], isRaw: false)
+        case .sendRaw: put(worker.scratch[0], isRaw: true)
+        case .done, .deliver, .handOver, .tooLarge: break
+        }
+    }
+
+    private func put(_ packet: Packet, isRaw: Bool) {
+        outgoing.append(
+            Datagram(
+                from: Endpoint(address: packet.path.local, port: isRaw ? 0 : IKEPort.encapsulated),
+                to: packet.path.remote, isRaw: isRaw, bytes: [UInt8](copying: packet.span)))
+    }
+
+    // MARK: What was counted
+
+    func count(_ reason: PacketPathDrop) -> UInt64 { workers.reduce(0) { $0 + $1.path.drops[reason] } }
+}
