@@ -20,6 +20,17 @@ public struct PhaseOneAlgorithms: Sendable, Equatable {
     /// Groups, for phase 1 and for perfect forward secrecy in phase 2.
     public var groups: [DiffieHellmanGroup]
 
+    /// What we offer: the most wanted of each, so that the offer stays short.
+    var offered: [PhaseOneSuite] {
+        groups.prefix(10).flatMap { group in
+            ciphers.filter { $0 == ciphers.first || $0 == .aes128 || $0 == .tripleDES }.flatMap { cipher in
+                hashes.filter { $0 == hashes.first || $0 == .sha1 }.map {
+                    PhaseOneSuite(cipher: cipher, hash: $0, group: group)
+                }
+            }
+        }
+    }
+
     /// The lists of `profile`.
     public init(_ profile: IKEProfile) {
         ciphers = [.aes256, .aes192, .aes128]
@@ -44,6 +55,16 @@ public struct PhaseTwoAlgorithms: Sendable, Equatable {
     public var ciphers: [ESPCipher]
     /// Integrity algorithms for the ciphers that have none of their own.
     public var integrities: [ESPIntegrity]
+
+    /// What we offer: all that we accept, as far as one offer should be long.
+    var offered: [ESPNegotiatedSuite] {
+        let all = ciphers.flatMap { cipher in
+            cipher.isCombined
+                ? [ESPNegotiatedSuite(cipher: cipher, integrity: nil)]
+                : integrities.map { ESPNegotiatedSuite(cipher: cipher, integrity: $0) }
+        }
+        return Array(all.prefix(24))
+    }
 
     /// The lists of `profile`.
     public init(_ profile: IKEProfile) {
@@ -100,6 +121,15 @@ public struct IKELifetimes: Sendable, Equatable {
     public var ikeMaximumSeconds: UInt64 = 86_400
     /// The most seconds of an IPsec SA. As long as only the peer rekeys, a bound below its own would cut its session.
     public var ipsecMaximumSeconds: UInt64 = 86_400
+    /// The most kilobytes of an IPsec SA, in the direction that carries more; nil for as many as the peer wants.
+    public var ipsecMaximumKilobytes: UInt64?
+    /// At which share of its life an SA gets a successor from us: between these, at random, so that not all come at once,
+    /// and late, so that a client that rekeys by itself comes first.
+    public var rekeyShare: ClosedRange<Double> = 0.85...0.95
+    /// Whether an ISAKMP SA that still has IPsec SAs gets a successor by main mode from us, where the peer is not Windows.
+    public var rekeysPhaseOne = true
+    /// How long what was replaced still receives: before its Delete, and once more after it.
+    public var replacementGrace: Duration = .seconds(10)
     /// How much longer than the agreed life we keep an SA, so that the peer, who rekeys, sees its end first.
     public var expiryGrace: Duration = .seconds(30)
     /// What RFC 2407 section 4.5 assumes where the peer says nothing.
@@ -148,6 +178,12 @@ public struct IKELimits: Sendable, Equatable {
     public var aggressivePerSecond = 200
     /// How long an exchange may take.
     public var exchangeLifetime: Duration = .seconds(30)
+    /// How long we wait for an answer before we send again; each time twice as long.
+    public var retransmissionInterval: Duration = .seconds(1)
+    /// How often we send again.
+    public var retransmissionsMaximum = 4
+    /// The most exchanges of phase 1 that we begin at once.
+    public var initiationsMaximum = 1024
     /// The most Diffie-Hellman computations that wait at once.
     public var workQueueMaximum = 1024
     /// The most ISAKMP SAs.

@@ -152,6 +152,16 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     /// Selectors that we do not serve.
     case selectorsRefused
 
+    // What we begin.
+    /// A quick mode of ours without an answer.
+    case quickModeUnanswered
+    /// A quick mode of ours that the peer refused.
+    case quickModeRefused
+    /// A phase 1 of ours without an answer.
+    case initiationUnanswered
+    /// A phase 1 of ours beyond the limit.
+    case tooManyInitiations
+
     // Informational.
     /// An Informational exchange in clear.
     case unauthenticatedInformational

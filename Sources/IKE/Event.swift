@@ -47,15 +47,25 @@ public struct IKESelector: Hashable, Sendable, CustomStringConvertible {
     /// The port: 1701, another, or 0 for any.
     public let port: UInt16
 
+    /// The traffic of `identity` with a protocol and port, 0 for any.
+    public init(identity: IKEIdentity, protocolNumber: UInt8, port: UInt16) {
+        (self.identity, self.protocolNumber, self.port) = (identity, protocolNumber, port)
+    }
+
+    /// The body of the identification payload that says it.
+    var body: [UInt8] {
+        IdentificationPayload(identity: identity, protocolNumber: protocolNumber, port: port).body
+    }
+
     /// `protocol/port identity`.
     public var description: String { "\(protocolNumber)/\(port) \(identity)" }
 }
 
 /// The traffic of an IPsec SA, as the peer's identification payloads say.
 public struct IKESelectors: Hashable, Sendable {
-    /// The peer's side (IDci).
+    /// The peer's side: IDci, or IDcr where we began.
     public let initiator: IKESelector
-    /// Our side (IDcr).
+    /// Our side: IDcr, or IDci where we began.
     public let responder: IKESelector
 }
 
@@ -92,6 +102,10 @@ public struct ChildSecurityAssociation: Sendable {
     public let peer: PeerID
     /// The quick mode that made it.
     public let quickMode: QuickModeID
+    /// Who began that.
+    public let role: IKERole
+    /// The inbound SPI of the pair that it replaces, where we began it for that.
+    public let replaces: UInt32?
     /// The SPI of packets to us.
     public let inboundSPI: UInt32
     /// The SPI of packets to the peer.
@@ -122,7 +136,9 @@ public struct ChildSecurityAssociation: Sendable {
 public struct QuickModeRequest: Sendable {
     /// To answer with ``IKEEngine/accept(_:inboundSPI:now:using:)`` or ``IKEEngine/refuse(_:now:using:)``.
     public let id: QuickModeID
-    /// Who asks.
+    /// Who began it; what we began, to replace a pair before it ends, is answered in the same way.
+    public let role: IKERole
+    /// With whom.
     public let peer: PeerID
     /// The message's path.
     public let path: IKEPath
@@ -134,6 +150,8 @@ public struct QuickModeRequest: Sendable {
     public let isUDPEncapsulated: Bool
     /// The group of perfect forward secrecy, if any.
     public let group: DiffieHellmanGroup?
+    /// The inbound SPI of the pair that it is to replace, where we began it.
+    public let replaces: UInt32?
 }
 
 /// A new ISAKMP SA.
@@ -180,7 +198,7 @@ public enum IKEEvent: Sendable {
     case initialContact(PeerID)
     /// A peer proved to be at another endpoint.
     case peerMoved(PeerID, IKEPath)
-    /// A peer asks for a pair of IPsec SAs.
+    /// A peer asks for a pair of IPsec SAs, or we do.
     case quickModeRequested(QuickModeRequest)
     /// Keys are there. Inbound may be used at once, outbound after the confirmation.
     case securityAssociationReady(ChildSecurityAssociation)

@@ -10,6 +10,8 @@ public enum IKEStep: String, Sendable {
     case mainModeAuthentication
     /// Aggressive mode.
     case aggressiveMode
+    /// Phase 1, begun by us.
+    case initiation
     /// Quick mode, message 1.
     case quickModeOffer
     /// Another exchange.
@@ -52,6 +54,8 @@ public enum IKERefusalReason: String, Sendable {
     case weakKey
     /// Its chain is too long or contradicts itself.
     case invalidChain
+    /// It does not answer what we begin; its last unauthenticated Notify is the detail.
+    case noAnswer
     /// It asks for aggressive mode, which is off.
     case aggressiveModeDisabled
     /// It asks for an exchange that we do not speak.

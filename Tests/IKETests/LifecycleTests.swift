@@ -116,8 +116,9 @@ struct LifecycleTests {
     func expiry() {
         var world = connected()
         world.run(for: .seconds(3640))
-        #expect(world.ended == [.expired])
-        #expect(world.client.deleted == world.client.children.map(\.outboundSPI))
+        // Before that, the SPIs of our own rekeys, which this client leaves without an answer.
+        #expect(world.ended.filter { $0 != .neverConfirmed } == [.expired])
+        #expect(world.client.deleted.last == world.client.children.last?.outboundSPI)
         #expect(world.ikeEnded.isEmpty)
         world.run(for: .seconds(10800))
         #expect(world.ikeEnded == [.expired])

@@ -16,6 +16,9 @@ extension IKEEngine {
         guard message.header.messageID == 0 else { throw .messageIDNotZero }
         let cookies = message.header.cookies
         guard cookies.responder != 0 else { return try receiveAggressiveOffer(message, now: now, using: &generator) }
+        if let (association, initiation) = initiated(cookies) {
+            return try receiveAsInitiator(message, association, initiation, now: now, using: &generator)
+        }
         guard let association = association(of: cookies), association.exchange == .aggressive else {
             throw .unknownCookies
         }
@@ -25,7 +28,7 @@ extension IKEEngine {
             throw exchange.request == message.digest ? .repeatedWhileBusy : .wrongState
         case .awaitingProof(let known):
             try receiveProof(message, association, known, now: now, using: &generator)
-        case .awaitingKeyExchange, .computing, .awaitingAuthentication, .authenticating, .established:
+        case .awaitingKeyExchange, .computing, .awaitingAuthentication, .authenticating, .initiating, .established:
             throw .wrongState
         }
     }

@@ -67,13 +67,15 @@ struct Association: Sendable {
         case awaitingProof(Unauthenticated)
         /// Main mode's message 5 has come, its signature is being checked and ours made.
         case authenticating(Authenticating)
+        /// We began, and it is not over.
+        case initiating(Initiation)
         /// Phase 1 is over.
         case established(Established)
     }
 
     /// What is known after message 1.
     struct Offer: Sendable {
-        let chosen: ChosenPhaseOne
+        var chosen: ChosenPhaseOne
         /// SAi_b, the whole body of the peer's SA payload, for HASH_I.
         let securityAssociation: [UInt8]
         let variant: NATTraversalVariant?
@@ -123,6 +125,44 @@ struct Association: Sendable {
         var workID: UInt64
     }
 
+    /// What is known of an exchange that we began.
+    struct Initiation: Sendable {
+        let wanted: IKEInitiation
+        let preSharedKey: SecretBytes
+        /// SAi_b.
+        let securityAssociation: [UInt8]
+        /// IDii_b.
+        let identification: [UInt8]
+        let nonce: [UInt8]
+        var step: Step
+        /// The last Notify in clear that came for it.
+        var hint: IKENotification?
+
+        enum Step: Sendable {
+            /// Main mode's message 1 is sent.
+            case begun
+            /// Our key pair is being made: main mode's message 2 has come, or aggressive mode begins.
+            case generating(Offer?, workID: UInt64)
+            /// Aggressive mode's message 1 is sent.
+            case offered(DiffieHellmanKeyPair)
+            /// Main mode's message 3 is sent.
+            case exchanged(Offer, DiffieHellmanKeyPair)
+            /// Main mode's message 4 or aggressive mode's message 2 has come, Diffie-Hellman runs.
+            case agreeing(Answer, DiffieHellmanKeyPair, workID: UInt64)
+            /// Main mode's message 5 is sent.
+            case authenticating(Unauthenticated)
+        }
+
+        /// What the peer's public value came with.
+        struct Answer: Sendable {
+            let message: IKEEngine.Incoming
+            let chain: PayloadChain
+            let offer: Offer
+            let publicValue: [UInt8]
+            let nonce: [UInt8]
+        }
+    }
+
     /// What is known after message 4.
     struct Unauthenticated: Sendable {
         let offer: Offer
@@ -131,7 +171,7 @@ struct Association: Sendable {
         let responderPublic: [UInt8]
         let nat: IKENATDetection?
         let hidesOwnNAT: Bool
-        let initializationVector: [UInt8]
+        var initializationVector: [UInt8]
         /// From which authorities the peer wanted our certificate in message 3.
         var requestedAuthorities: [[UInt8]] = []
         /// IDii_b, where it has come already: in aggressive mode.
@@ -173,19 +213,54 @@ struct Association: Sendable {
     /// A quick mode under way.
     struct QuickMode: Sendable {
         var path: IKEPath
-        let request: RequestDigest
+        /// The peer's message that `answer` answers: message 1, or message 2 where we began.
+        var request: RequestDigest?
         var answer: [UInt8]?
         var state: State
 
         enum State: Sendable {
+            /// We want a pair of IPsec SAs, and the gateway has been asked for an SPI.
+            case proposed(Proposed)
+            /// Our key pair is being made.
+            case generating(Proposed, inboundSPI: UInt32, workID: UInt64)
+            /// Our message 1 is sent.
+            case awaitingAnswer(Sent)
+            /// Message 2 has come, Diffie-Hellman runs.
+            case agreeing(Sent, Answer, workID: UInt64)
             /// The gateway has been asked.
             case awaitingDecision(Request)
             /// Diffie-Hellman runs.
             case computing(Request, inboundSPI: UInt32, workID: UInt64)
             /// Message 2 is sent.
             case awaitingConfirmation(Answered)
-            /// Message 3 has come, or the exchange was refused.
+            /// Message 3 has come or is sent, or the exchange was refused.
             case finished
+        }
+
+        /// What we want.
+        struct Proposed: Sendable {
+            let suites: [ESPNegotiatedSuite]
+            let agreed: Child.Agreement
+            /// The inbound SPI of the pair that is to be replaced.
+            let replaces: UInt32?
+            /// Whether the peer began the same meanwhile.
+            var isOverlapped: Bool
+        }
+
+        /// What is known after our message 1.
+        struct Sent: Sendable {
+            var proposed: Proposed
+            let inboundSPI: UInt32
+            let nonce: [UInt8]
+            let pair: DiffieHellmanKeyPair?
+            let initializationVector: [UInt8]
+        }
+
+        /// What message 2 said.
+        struct Answer: Sendable {
+            let chosen: ChosenPhaseTwo
+            let nonce: [UInt8]
+            let initializationVector: [UInt8]
         }
 
         struct Request: Sendable {
@@ -197,6 +272,11 @@ struct Association: Sendable {
             let selectors: IKESelectors?
             let originalAddresses: [IPAddress]
             let initializationVector: [UInt8]
+            /// The identification of the peer's side, and of ours.
+            var peer: [UInt8]? { identifications.first }
+            var own: [UInt8]? { identifications.last }
+            /// Whether we had begun the same.
+            var isOverlapped = false
         }
 
         struct Answered: Sendable {
@@ -204,9 +284,56 @@ struct Association: Sendable {
             let initiatorNonce: [UInt8]
             let responderNonce: [UInt8]
             let initializationVector: [UInt8]
+            let own: [UInt8]?
+            let peer: [UInt8]?
         }
 
         var isFinished: Bool { if case .finished = state { true } else { false } }
+
+        /// What we want of it, where we began it and it is under way.
+        var proposed: Proposed? {
+            get {
+                switch state {
+                case .proposed(let proposed), .generating(let proposed, _, _): proposed
+                case .awaitingAnswer(let sent), .agreeing(let sent, _, _): sent.proposed
+                case .awaitingDecision, .computing, .awaitingConfirmation, .finished: nil
+                }
+            }
+            set {
+                guard let newValue else { return }
+                switch state {
+                case .proposed: state = .proposed(newValue)
+                case .generating(_, let spi, let work): state = .generating(newValue, inboundSPI: spi, workID: work)
+                case .awaitingAnswer(var sent):
+                    sent.proposed = newValue
+                    state = .awaitingAnswer(sent)
+                case .agreeing(var sent, let answer, let work):
+                    sent.proposed = newValue
+                    state = .agreeing(sent, answer, workID: work)
+                case .awaitingDecision, .computing, .awaitingConfirmation, .finished: break
+                }
+            }
+        }
+
+        /// The SPI that the gateway gave and that no IPsec SA of ours has yet.
+        var reservedSPI: UInt32? {
+            switch state {
+            case .generating(_, let spi, _), .computing(_, let spi, _): spi
+            case .awaitingAnswer(let sent), .agreeing(let sent, _, _): sent.inboundSPI
+            case .proposed, .awaitingDecision, .awaitingConfirmation, .finished: nil
+            }
+        }
+
+        /// Whether a pair of the same traffic as `agreed` is being made.
+        func isPending(like agreed: Child.Agreement) -> Bool {
+            switch state {
+            case .awaitingDecision(let request), .computing(let request, _, _):
+                request.own == agreed.own && request.peer == agreed.peer
+            case .awaitingConfirmation(let answered): answered.own == agreed.own && answered.peer == agreed.peer
+            case .proposed, .generating, .awaitingAnswer, .agreeing: proposed?.agreed.isSimilar(to: agreed) ?? false
+            case .finished: false
+            }
+        }
     }
 
     init(
@@ -240,9 +367,16 @@ struct Peer: Sendable {
     let id: PeerID
     let identity: IKEIdentity
     var path: IKEPath
+    /// How its last ISAKMP SA was made, for a successor when there is none left.
+    var lastSuite: PhaseOneSuite?
+    var capabilities: PeerCapabilities = []
+    /// How we began it, where we did.
+    var initiation: IKEInitiation?
     /// Our cookies of its ISAKMP SAs, the newest last.
     var associations: [UInt64] = []
-    /// The inbound SPIs of its IPsec SAs.
+    /// Pairs of IPsec SAs that wait for a new ISAKMP SA to be replaced in.
+    var awaitingRekey: [UInt32] = []
+    /// The inbound SPIs of its IPsec SAs, the newest last.
     var children: [UInt32] = []
     var isEmpty: Bool { associations.isEmpty && children.isEmpty }
 }
@@ -251,12 +385,4 @@ struct Peer: Sendable {
 struct PeerKey: Hashable, Sendable {
     let remote: Endpoint
     let identity: IKEIdentity
-}
-
-/// A pair of IPsec SAs, as far as IKE has to remember it.
-struct Child: Sendable {
-    let peer: PeerID
-    let quickMode: QuickModeID
-    let outboundSPI: UInt32
-    var isConfirmed = false
 }

@@ -26,6 +26,12 @@ struct DeadlineQueue<Key: Hashable & Sendable>: Sendable {
         compactIfNeeded()
     }
 
+    /// Sets a deadline that is there already to `instant` where that is earlier.
+    mutating func advance(_ key: Key, to instant: Instant) {
+        guard let known = current[key], instant < known else { return }
+        set(key, instant)
+    }
+
     mutating func remove(_ key: Key) {
         current[key] = nil
         dropOutdated()

@@ -44,6 +44,11 @@ public struct IKEEngine: Sendable {
     private var transmits = BoundedQueue<(transmit: IKETransmit, message: [UInt8])>()
     private var events = BoundedQueue<IKEEvent>()
     private var works = BoundedQueue<IKEWork>()
+    /// What we send again until it is answered.
+    var retransmissions: [RetransmissionKey: Retransmission] = [:]
+    /// Exchanges of phase 1 that we have begun and that are not over.
+    var initiations: Set<UInt64> = []
+    var lastChild: UInt64 = 0
     private var lastPeer: UInt64 = 0
     private var lastWork: UInt64 = 0
 
@@ -61,6 +66,14 @@ public struct IKEEngine: Sendable {
         case refusal(FirstMessageKey)
         /// An ISAKMP SA's life.
         case association(UInt64)
+        /// An ISAKMP SA should have a successor.
+        case rekeyAssociation(UInt64)
+        /// A pair of IPsec SAs should have a successor.
+        case rekeyChild(UInt32)
+        /// What a pair of IPsec SAs replaced may be deleted.
+        case settle(UInt32)
+        /// A message of ours has no answer yet.
+        case retransmission(RetransmissionKey)
         /// A quick mode must be over.
         case quickMode(QuickModeID)
         /// An IPsec SA's life.
@@ -171,10 +184,14 @@ public struct IKEEngine: Sendable {
             case .partialMessage(let token):
                 forgetPartialMessage(token)
                 drops.count(.partialMessageExpired)
-            case .mainMode(let cookie): endMainMode(cookie)
+            case .mainMode(let cookie): endMainMode(cookie, now: now, using: &generator)
             case .refusal(let key): refusedFirstMessages.remove(key)
             case .association(let cookie):
                 endAssociation(cookie, reason: .expired, announce: true, now: now, using: &generator)
+            case .rekeyAssociation(let cookie): rekeyAssociation(cookie, now: now, using: &generator)
+            case .rekeyChild(let spi): rekeyIsDue(spi, now: now, using: &generator)
+            case .settle(let spi): settleIsDue(spi, now: now, using: &generator)
+            case .retransmission(let key): retransmit(key, now: now, using: &generator)
             case .quickMode(let id): endQuickMode(id, now: now, using: &generator)
             case .child(let spi): endChild(spi, reason: .expired, announce: true, now: now, using: &generator)
             case .unconfirmed(let spi):
@@ -185,7 +202,12 @@ public struct IKEEngine: Sendable {
     }
 
     /// Main mode's time is over: an exchange that came to nothing is gone, an SA forgets what it kept for repetitions.
-    private mutating func endMainMode(_ cookie: UInt64) {
+    private mutating func endMainMode(
+        _ cookie: UInt64, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        if initiations.contains(cookie) {
+            return failInitiation(cookie, reason: .noAnswer, now: now, using: &generator)
+        }
         guard var association = associations.removeValue(forKey: cookie) else { return }
         forgetFirstMessage(of: association)
         guard association.established != nil else {
@@ -239,6 +261,8 @@ public struct IKEEngine: Sendable {
             try completeAggressiveOffer(association, exchange, result, now: now, using: &generator)
         case .authenticating(let exchange):
             try completeSignature(association, exchange, result, now: now, using: &generator)
+        case .initiating(let initiation):
+            try completeInitiation(association, initiation, result, now: now, using: &generator)
         case .awaitingKeyExchange, .awaitingAuthentication, .awaitingProof, .established: throw .staleWorkResult
         }
     }

@@ -25,7 +25,7 @@ extension IKEEngine {
 
     /// Whether there is room for one more ISAKMP SA.
     var hasRoomForAssociation: Bool {
-        associations.count - halfOpen.count - unauthenticated.count < limits.associationsMaximum
+        associations.count - halfOpen.count - unauthenticated.count - initiations.count < limits.associationsMaximum
     }
 
     /// Makes an ISAKMP SA of an exchange whose peer has proved who it is.
@@ -33,6 +33,7 @@ extension IKEEngine {
         _ association: Association, _ outcome: Outcome, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
         let (peer, isRenewal) = adoptPeer(outcome.peer, outcome.identity, path: outcome.path)
+        let begun = association.state
         var association = association
         let suite = outcome.offer.chosen.suite
         association.path = outcome.path
@@ -47,9 +48,15 @@ extension IKEEngine {
         associations[cookie] = association
         forgetHalfOpen(cookie)
         peers[peer]?.associations.append(cookie)
-        let seconds = outcome.offer.chosen.life.boundedSeconds(configuration.lifetimes.ikeMaximumSeconds)
+        peers[peer]?.lastSuite = suite
+        peers[peer]?.capabilities = association.capabilities
+        if case .initiating(let initiation) = begun { peers[peer]?.initiation = initiation.wanted }
+        let lifetimes = configuration.lifetimes
+        let seconds = outcome.offer.chosen.life.boundedSeconds(lifetimes.ikeMaximumSeconds)
+        let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
+        deadlines.set(.association(cookie), now + life + lifetimes.expiryGrace)
         deadlines.set(
-            .association(cookie), now + .seconds(Int64(clamping: seconds)) + configuration.lifetimes.expiryGrace)
+            .rekeyAssociation(cookie), now + life * Double.random(in: lifetimes.rekeyShare, using: &generator))
         if let answer = outcome.answer { transmit(answer, on: outcome.path) }
         emit(
             .peerEstablished(
@@ -59,6 +66,9 @@ extension IKEEngine {
                     lifetimeSeconds: seconds, isRenewal: isRenewal)))
         reportInitialContact(outcome.chain, peer: peer)
         endOldestAssociations(of: peer, now: now, using: &generator)
+        let waiting = peers[peer]?.awaitingRekey ?? []
+        peers[peer]?.awaitingRekey = []
+        for spi in waiting { rekey(inboundSPI: spi, now: now, using: &generator) }
     }
 
     /// The peer whom this SA was made for, otherwise that of this identity at this endpoint, known or new.

@@ -7,12 +7,13 @@ extension IKEEngine {
         _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         // What is in clear proves nothing: counted, never believed, never answered.
-        guard message.isEncrypted else { throw .unauthenticatedInformational }
-        guard message.header.messageID != 0 else { throw .messageIDZero }
-        let cookie = message.header.cookies.responder
-        guard let association = associations[cookie], association.cookies == message.header.cookies else {
-            throw .unknownCookies
+        guard message.isEncrypted else {
+            noteHint(message)
+            throw .unauthenticatedInformational
         }
+        guard message.header.messageID != 0 else { throw .messageIDZero }
+        guard let association = association(of: message.header.cookies) else { throw .unknownCookies }
+        let cookie = association.ownCookie
         guard let established = association.established else { throw .encryptedTooEarly }
         let messageID = message.header.messageID
         let keys = established.keys
@@ -29,7 +30,7 @@ extension IKEEngine {
         let isNew = update(cookie) { $0.use(messageID, maximum: maximum) } ?? false
         // A peer may send the same R-U-THERE again; everything else counts once.
         for body in chain.all(.notification) {
-            try receiveNotification(body, association, isNew: isNew, message, using: &generator)
+            try receiveNotification(body, association, isNew: isNew, message, now: now, using: &generator)
         }
         guard isNew else { throw .repeatedMessageID }
         for body in chain.all(.delete) {
@@ -40,7 +41,7 @@ extension IKEEngine {
     // MARK: - Notify
 
     private mutating func receiveNotification(
-        _ body: [UInt8], _ association: Association, isNew: Bool, _ message: Incoming,
+        _ body: [UInt8], _ association: Association, isNew: Bool, _ message: Incoming, now: Instant,
         using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         guard let established = association.established else { return }
@@ -52,6 +53,10 @@ extension IKEEngine {
         case .areYouThere:
             try answerAreYouThere(notification, association, established, message, using: &generator)
         case .initialContact where isNew: emit(.initialContact(established.peer))
+        case .responderLifetime where isNew: receiveLifetime(body, notification, association, now: now)
+        case let type where isNew && type.isError:
+            drops.count(.notificationIgnored)
+            noteRefusal(association, established, now: now, using: &generator)
         default: drops.count(.notificationIgnored)
         }
     }
@@ -68,7 +73,7 @@ extension IKEEngine {
         let sequence = notification.data.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let advance = established.deadPeerSequence.map { Int32(bitPattern: sequence &- $0) }
         guard advance.map({ $0 >= 0 }) ?? true else { throw .deadPeerSequence }
-        let cookie = association.cookies.responder
+        let cookie = association.ownCookie
         _ = update(cookie) { $0.deadPeerSequence = sequence }
         let answer = NotificationPayload(
             protocolID: ProtocolID.isakmp, type: .areYouThereAcknowledged,
@@ -77,6 +82,36 @@ extension IKEEngine {
             [Payload(type: .notification, body: answer.body)], in: cookie, on: message.path, using: &generator)
         // A sequence number that never came before is not a recording.
         if let advance, advance > 0 { move(established.peer, to: message.path, cookie: cookie) }
+    }
+
+    /// The peer ends an SA earlier than was agreed, so we do too (RFC 2407 section 4.6.3.1).
+    private mutating func receiveLifetime(
+        _ body: [UInt8], _ notification: NotificationPayload, _ association: Association, now: Instant
+    ) {
+        guard let life = Self.responderLifetime(body), let seconds = life.seconds else {
+            return drops.count(.notificationIgnored)
+        }
+        let end = now + .seconds(Int64(clamping: min(seconds, 1_000_000_000))) + configuration.lifetimes.expiryGrace
+        let peer = association.established?.peer
+        if notification.protocolID == ProtocolID.isakmp {
+            deadlines.advance(.association(association.ownCookie), to: end)
+        } else if let spi = peer.flatMap({ peers[$0] })?.children.first(where: {
+            children[$0]?.outboundSPI.octets == notification.securityParameterIndex
+        }) {
+            deadlines.advance(.child(spi), to: end)
+        }
+    }
+
+    /// The peer refuses something, and says so with proof. Where one quick mode of ours is under way, it is that.
+    private mutating func noteRefusal(
+        _ association: Association, _ established: Association.Established, now: Instant,
+        using generator: inout some RandomNumberGenerator
+    ) {
+        let own = established.quickModes.filter { if case .awaitingAnswer = $0.value.state { true } else { false } }
+        guard own.count == 1, let messageID = own.keys.first else { return }
+        drops.count(.quickModeRefused)
+        endQuickMode(
+            QuickModeID(cookie: association.ownCookie, messageID: messageID), now: now, using: &generator)
     }
 
     // MARK: - Delete
@@ -117,8 +152,7 @@ extension IKEEngine {
         using generator: inout some RandomNumberGenerator
     ) {
         guard let association = associations[cookie], let established = association.established else { return }
-        var messageID = Self.messageID(using: &generator)
-        while established.usedMessageIDs.contains(messageID) { messageID = Self.messageID(using: &generator) }
+        let messageID = newMessageID(established, using: &generator)
         let keys = established.keys
         let hash = keys.messageHash(messageID.octets, MessageWriter.chain(payloads))
         let iv = keys.initializationVector(lastBlock: established.lastBlock, messageID: messageID)

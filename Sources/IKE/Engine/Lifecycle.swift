@@ -34,7 +34,7 @@ extension IKEEngine {
         removeKey(of: known)
         for spi in known.children {
             children[spi] = nil
-            deadlines.remove(.child(spi))
+            forgetDeadlines(ofChild: spi)
         }
         for cookie in known.associations { removeAssociation(cookie) }
     }
@@ -71,15 +71,20 @@ extension IKEEngine {
         using generator: inout some RandomNumberGenerator
     ) {
         guard let child = children.removeValue(forKey: inboundSPI) else { return }
-        deadlines.remove(.child(inboundSPI))
+        forgetDeadlines(ofChild: inboundSPI)
         peers[child.peer]?.children.removeAll { $0 == inboundSPI }
-        if announce, let cookie = peers[child.peer]?.associations.last {
-            let delete = DeletePayload(
-                protocolID: ProtocolID.esp, securityParameterIndexes: [inboundSPI.octets])
-            sendInformational([Payload(type: .delete, body: delete.body)], in: cookie, using: &generator)
-        }
+        peers[child.peer]?.awaitingRekey.removeAll { $0 == inboundSPI }
+        if announce { sendDelete(of: inboundSPI, child.peer, using: &generator) }
+        promote(after: child)
         emit(.securityAssociationDeleted(peer: child.peer, inboundSPI: inboundSPI, reason: reason))
         endPeerIfEmpty(child.peer)
+    }
+
+    private mutating func forgetDeadlines(ofChild inboundSPI: UInt32) {
+        deadlines.remove(.child(inboundSPI))
+        deadlines.remove(.rekeyChild(inboundSPI))
+        deadlines.remove(.settle(inboundSPI))
+        deadlines.remove(.unconfirmed(inboundSPI))
     }
 
     /// Ends an ISAKMP SA. Its peer's IPsec SAs live on: two lifetimes, one session.
@@ -95,14 +100,18 @@ extension IKEEngine {
         }
         // An IPsec SA whose quick mode dies here unconfirmed is given the exchange's time: its first packet may confirm it.
         for exchange in established.quickModes.values {
-            switch exchange.state {
-            case .awaitingConfirmation(let answered):
+            if case .awaitingConfirmation(let answered) = exchange.state {
                 deadlines.set(.unconfirmed(answered.inboundSPI), now + limits.exchangeLifetime)
-            case .computing(_, let spi, _):
+            }
+            if let spi = exchange.reservedSPI {
                 emit(
                     .securityAssociationDeleted(
                         peer: established.peer, inboundSPI: spi, reason: .neverConfirmed))
-            case .awaitingDecision, .finished: break
+            }
+            // What we wanted to replace still has to be, in another ISAKMP SA.
+            if let old = exchange.proposed?.replaces {
+                children[old]?.isRekeying = false
+                deadlines.set(.rekeyChild(old), now + limits.retransmissionInterval)
             }
         }
         removeAssociation(cookie)
@@ -117,8 +126,12 @@ extension IKEEngine {
         forgetHalfOpen(cookie)
         deadlines.remove(.mainMode(cookie))
         deadlines.remove(.association(cookie))
+        deadlines.remove(.rekeyAssociation(cookie))
+        answered(.phaseOne(cookie))
         for messageID in association.established?.quickModes.keys ?? [:].keys {
-            deadlines.remove(.quickMode(QuickModeID(cookie: cookie, messageID: messageID)))
+            let id = QuickModeID(cookie: cookie, messageID: messageID)
+            deadlines.remove(.quickMode(id))
+            answered(.quickMode(id))
         }
     }
 

@@ -21,9 +21,10 @@ extension IKEEngine {
         guard message.header.messageID == 0 else { throw .messageIDNotZero }
         let cookies = message.header.cookies
         guard cookies.responder != 0 else { return try receiveOffer(message, now: now, using: &generator) }
-        guard let association = associations[cookies.responder], association.cookies == cookies else {
-            throw .unknownCookies
+        if let (association, initiation) = initiated(cookies) {
+            return try receiveAsInitiator(message, association, initiation, now: now, using: &generator)
         }
+        guard let association = association(of: cookies) else { throw .unknownCookies }
         if try repeatAnswer(of: association, to: message) { return }
         switch association.state {
         case .awaitingKeyExchange(let offer): try receiveKeyExchange(message, association, offer)
@@ -34,7 +35,7 @@ extension IKEEngine {
             try receiveSignature(message, association, known, now: now, using: &generator)
         case .awaitingAuthentication(let known):
             try receiveAuthentication(message, association, known, now: now, using: &generator)
-        case .established, .computingAggressive, .awaitingProof: throw .wrongState
+        case .established, .computingAggressive, .awaitingProof, .initiating: throw .wrongState
         }
     }
 
@@ -156,6 +157,8 @@ extension IKEEngine {
         if let association = associations.removeValue(forKey: cookie) { forgetFirstMessage(of: association) }
         forgetHalfOpen(cookie)
         deadlines.remove(.mainMode(cookie))
+        initiations.remove(cookie)
+        answered(.phaseOne(cookie))
     }
 
     mutating func forgetHalfOpen(_ cookie: UInt64) {

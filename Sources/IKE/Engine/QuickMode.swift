@@ -11,10 +11,8 @@ extension IKEEngine {
         _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         guard message.header.messageID != 0 else { throw .messageIDZero }
-        let cookie = message.header.cookies.responder
-        guard let association = associations[cookie], association.cookies == message.header.cookies else {
-            throw .unknownCookies
-        }
+        guard let association = association(of: message.header.cookies) else { throw .unknownCookies }
+        let cookie = association.ownCookie
         guard let established = association.established else {
             throw message.isEncrypted ? .encryptedTooEarly : .wrongState
         }
@@ -24,7 +22,7 @@ extension IKEEngine {
         else { throw .notBlockMultiple }
         let id = QuickModeID(cookie: cookie, messageID: message.header.messageID)
         if let exchange = established.quickModes[id.messageID] {
-            try continueQuickMode(id, exchange, established, message, now: now)
+            try continueQuickMode(id, exchange, established, message, now: now, using: &generator)
         } else {
             try beginQuickMode(id, established, message, now: now, using: &generator)
         }
@@ -55,7 +53,8 @@ extension IKEEngine {
         // From here on the peer is authenticated, and deserves a reason for what it does not get.
         do throws(IKEDrop) {
             try chain.check(.quickModeFirst)
-            let request = try readRequest(chain, established, message, now: now, using: &generator)
+            var request = try readRequest(chain, established, message, now: now, using: &generator)
+            request.isOverlapped = noteOverlap(of: request, peer: established.peer)
             guard (peers[established.peer]?.children.count ?? 0) < limits.securityAssociationsPerPeerMaximum else {
                 throw .tooManySecurityAssociations
             }
@@ -67,9 +66,10 @@ extension IKEEngine {
             emit(
                 .quickModeRequested(
                     QuickModeRequest(
-                        id: id, peer: established.peer, path: message.path, selectors: request.selectors,
+                        id: id, role: .responder, peer: established.peer, path: message.path,
+                        selectors: request.selectors,
                         suite: request.chosen.suite, isUDPEncapsulated: request.chosen.mode.isUDPEncapsulated,
-                        group: request.chosen.group)))
+                        group: request.chosen.group, replaces: nil)))
         } catch {
             sendRefusal(of: error, established, message, now: now, using: &generator)
             throw error
@@ -144,7 +144,7 @@ extension IKEEngine {
     }
 
     /// The authenticated Notify that goes with a drop.
-    private mutating func sendRefusal(
+    mutating func sendRefusal(
         of drop: IKEDrop, _ established: Association.Established, _ message: Incoming, now: Instant,
         using generator: inout some RandomNumberGenerator
     ) {
@@ -172,11 +172,15 @@ extension IKEEngine {
     public mutating func accept(
         _ id: QuickModeID, inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
     ) -> Bool {
-        guard inboundSPI > 255, children[inboundSPI] == nil, let association = associations[id.cookie],
-            let exchange = association.established?.quickModes[id.messageID],
-            case .awaitingDecision(let request) = exchange.state
+        guard inboundSPI > 255, children[inboundSPI] == nil,
+            let exchange = associations[id.cookie]?.established?.quickModes[id.messageID]
         else { return false }
         do throws(IKEDrop) {
+            if case .proposed(let proposed) = exchange.state {
+                try acceptProposal(id, proposed, inboundSPI: inboundSPI, now: now, using: &generator)
+                return true
+            }
+            guard case .awaitingDecision(let request) = exchange.state else { return false }
             if let group = request.chosen.group, let publicValue = request.publicValue {
                 let work = try enqueueWork(group, .exchange(publicValue), for: .quickMode(id))
                 _ = update(id.cookie) {
@@ -197,8 +201,10 @@ extension IKEEngine {
         _ id: QuickModeID, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
         guard let association = associations[id.cookie], let established = association.established,
-            let exchange = established.quickModes[id.messageID], case .awaitingDecision = exchange.state
+            let exchange = established.quickModes[id.messageID]
         else { return }
+        if exchange.proposed != nil { return endQuickMode(id, now: now, using: &generator) }
+        guard case .awaitingDecision = exchange.state else { return }
         _ = update(id.cookie) { $0.quickModes[id.messageID]?.state = .finished }
         refuse(
             exchange.path, association.cookies, peer: established.peer, step: .quickModeOffer,
@@ -212,9 +218,14 @@ extension IKEEngine {
         _ id: QuickModeID, _ result: IKEWorkResult, now: Instant, using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         guard let association = associations[id.cookie], let established = association.established,
-            let exchange = established.quickModes[id.messageID],
-            case .computing(let request, let spi, let work) = exchange.state, work == result.id
+            let exchange = established.quickModes[id.messageID]
         else { throw .staleWorkResult }
+        if exchange.proposed != nil {
+            return try completeProposal(id, exchange, result, now: now, using: &generator)
+        }
+        guard case .computing(let request, let spi, let work) = exchange.state, work == result.id else {
+            throw .staleWorkResult
+        }
         switch result.outcome {
         case .success(let agreement):
             try answerQuickMode(id, request, inboundSPI: spi, agreement: agreement, now: now, using: &generator)
@@ -251,6 +262,7 @@ extension IKEEngine {
         if let agreement { payloads.append(Payload(type: .keyExchange, body: agreement.publicValue)) }
         payloads += request.identifications.map { Payload(type: .identification, body: $0) }
         payloads += originalAddressPayloads(request, established, path: exchange.path)
+        payloads += lifetimePayloads(request.chosen, inboundSPI: inboundSPI)
         // HASH(2) = prf(SKEYID_a, M-ID | Ni_b | all that follows the HASH payload)
         let hash = keys.messageHash(id.messageID.octets, request.nonce, MessageWriter.chain(payloads))
         let encrypted = try keys.encrypt(
@@ -261,15 +273,22 @@ extension IKEEngine {
 
         let answered = Association.QuickMode.Answered(
             inboundSPI: inboundSPI, initiatorNonce: request.nonce, responderNonce: nonce,
-            initializationVector: keys.nextInitializationVector(after: encrypted))
+            initializationVector: keys.nextInitializationVector(after: encrypted), own: request.own,
+            peer: request.peer)
         _ = update(id.cookie) {
             $0.quickModes[id.messageID]?.answer = answer
             $0.quickModes[id.messageID]?.state = .awaitingConfirmation(answered)
         }
-        transmit(answer, on: exchange.path)
+        // The peer is known, so this may be repeated unasked: nobody else would notice that message 3 was lost.
+        transmitUntilAnswered(answer, on: exchange.path, for: .quickMode(id), now: now)
         install(
-            id, request, established, exchange.path, inboundSPI: inboundSPI, responderNonce: nonce,
-            sharedSecret: agreement?.sharedSecret, now: now)
+            id,
+            Installation(
+                role: .responder, chosen: request.chosen, initiatorNonce: request.nonce, responderNonce: nonce,
+                sharedSecret: agreement?.sharedSecret, own: request.own, peer: request.peer,
+                selectors: request.selectors, originalAddresses: request.originalAddresses,
+                isOverlapped: request.isOverlapped),
+            established, exchange.path, inboundSPI: inboundSPI, now: now, using: &generator)
     }
 
     /// NAT-OA: the peer's address as we see it, and ours (RFC 3947 section 5.2), in transport mode through a NAT.
@@ -277,49 +296,39 @@ extension IKEEngine {
         _ request: Association.QuickMode.Request, _ established: Association.Established, path: IKEPath
     ) -> [Payload] {
         guard let variant = established.variant, request.chosen.mode.isUDPEncapsulated else { return [] }
-        // To whom we hide our NAT we are at the address that the peer knows.
-        let hidden = established.hidesOwnNAT && request.originalAddresses.count > 1 ? request.originalAddresses[1] : nil
-        let own = hidden ?? configuration.identityAddress ?? path.local.address
-        return [path.remote.address, own].map {
+        return [path.remote.address, ownAddress(request.originalAddresses, established, path)].map {
             Payload(type: variant.originalAddressPayload, body: OriginalAddressPayload.body($0))
         }
     }
 
-    /// Derives the keys of both directions and hands them to the gateway.
-    private mutating func install(
-        _ id: QuickModeID, _ request: Association.QuickMode.Request, _ established: Association.Established,
-        _ path: IKEPath, inboundSPI: UInt32, responderNonce: [UInt8], sharedSecret: SecretBytes?, now: Instant
-    ) {
-        let chosen = request.chosen
-        let material = { (spi: UInt32) in
-            ChildKeys(
-                established.keys.childKeys(
-                    sharedSecret: sharedSecret, protocolID: ProtocolID.esp, securityParameterIndex: spi,
-                    initiatorNonce: request.nonce, responderNonce: responderNonce,
-                    count: chosen.suite.keyMaterialBytes),
-                suite: chosen.suite)
-        }
-        let seconds = chosen.life.boundedSeconds(configuration.lifetimes.ipsecMaximumSeconds)
-        children[inboundSPI] = Child(peer: established.peer, quickMode: id, outboundSPI: chosen.outboundSPI)
-        peers[established.peer]?.children.append(inboundSPI)
-        deadlines.set(
-            .child(inboundSPI), now + .seconds(Int64(clamping: seconds)) + configuration.lifetimes.expiryGrace)
-        let addresses = request.originalAddresses
-        emit(
-            .securityAssociationReady(
-                ChildSecurityAssociation(
-                    peer: established.peer, quickMode: id, inboundSPI: inboundSPI, outboundSPI: chosen.outboundSPI,
-                    suite: chosen.suite, inboundKeys: material(inboundSPI), outboundKeys: material(chosen.outboundSPI),
-                    mode: .transport, isUDPEncapsulated: chosen.mode.isUDPEncapsulated, path: path,
-                    originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
-                    selectors: request.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: chosen.life.kilobytes)))
+    /// Our original address; to whom we hide our NAT, we are at the address that the peer knows.
+    func ownAddress(
+        _ originalAddresses: [IPAddress], _ established: Association.Established, _ path: IKEPath
+    ) -> IPAddress {
+        let hidden = established.hidesOwnNAT && originalAddresses.count > 1 ? originalAddresses[1] : nil
+        return hidden ?? configuration.identityAddress ?? path.local.address
+    }
+
+    /// RESPONDER-LIFETIME where our bounds are shorter than what the peer wants (RFC 2407 section 4.6.3.1).
+    private func lifetimePayloads(_ chosen: ChosenPhaseTwo, inboundSPI: UInt32) -> [Payload] {
+        let lifetimes = configuration.lifetimes
+        guard
+            let attributes = chosen.life.shorterAttributes(
+                seconds: lifetimes.ipsecMaximumSeconds, kilobytes: lifetimes.ipsecMaximumKilobytes,
+                typeAttribute: PhaseTwoNegotiation.Class.lifeType,
+                durationAttribute: PhaseTwoNegotiation.Class.lifeDuration)
+        else { return [] }
+        let notification = NotificationPayload(
+            protocolID: ProtocolID.esp, type: .responderLifetime, securityParameterIndex: inboundSPI.octets,
+            data: attributes)
+        return [Payload(type: .notification, body: notification.body)]
     }
 
     // MARK: - Message 3
 
     private mutating func continueQuickMode(
         _ id: QuickModeID, _ exchange: Association.QuickMode, _ established: Association.Established,
-        _ message: Incoming, now: Instant
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         if exchange.request == message.digest {
             guard let answer = exchange.answer else { throw .repeatedWhileBusy }
@@ -327,7 +336,11 @@ extension IKEEngine {
                 answer, on: message.path.remote.address == exchange.path.remote.address ? message.path : exchange.path)
             return
         }
+        if case .awaitingAnswer(let sent) = exchange.state {
+            return try receiveQuickModeAnswer(id, sent, established, message, now: now, using: &generator)
+        }
         guard case .awaitingConfirmation(let answered) = exchange.state else {
+            // A fourth message, CONNECTED after a commit bit, as Windows sends it, changes nothing.
             throw exchange.isFinished ? .obsoleteRequest : .wrongState
         }
         let keys = established.keys
@@ -341,19 +354,11 @@ extension IKEEngine {
             [0], id.messageID.octets, answered.initiatorNonce, answered.responderNonce)
         guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
         _ = update(id.cookie) { $0.quickModes[id.messageID]?.state = .finished }
+        self.answered(.quickMode(id))
         confirm(answered.inboundSPI)
         // HASH(3) covers our nonce: the peer is there now, and not in a recording.
         move(established.peer, to: message.path, cookie: id.cookie)
     }
-
-    private mutating func confirm(_ inboundSPI: UInt32) {
-        guard let child = children[inboundSPI], !child.isConfirmed else { return }
-        children[inboundSPI]?.isConfirmed = true
-        emit(.securityAssociationConfirmed(peer: child.peer, inboundSPI: inboundSPI))
-    }
-
-    /// Tells that an authentic packet came in on an SA: a lost message 3 does not keep it from being used.
-    public mutating func noteInboundTraffic(spi: UInt32) { confirm(spi) }
 
     /// Quick mode's time is over.
     mutating func endQuickMode(
@@ -362,7 +367,10 @@ extension IKEEngine {
         guard let exchange = update(id.cookie, { $0.quickModes.removeValue(forKey: id.messageID) }) ?? nil else {
             return
         }
-        if case .computing(_, let spi, _) = exchange.state, let peer = associations[id.cookie]?.established?.peer {
+        answered(.quickMode(id))
+        deadlines.remove(.quickMode(id))
+        if let old = exchange.proposed?.replaces { children[old]?.isRekeying = false }
+        if let spi = exchange.reservedSPI, let peer = associations[id.cookie]?.established?.peer {
             // The gateway has set this SPI aside, and gets it back.
             emit(.securityAssociationDeleted(peer: peer, inboundSPI: spi, reason: .neverConfirmed))
         }

@@ -22,6 +22,9 @@ public struct IKENotification: RawRepresentable, Hashable, Sendable, CustomStrin
     static let areYouThere = IKENotification(rawValue: 36136)
     static let areYouThereAcknowledged = IKENotification(rawValue: 36137)
 
+    /// Whether it tells of an error rather than of a state (RFC 2408 section 3.14.1).
+    var isError: Bool { rawValue < 16384 }
+
     /// The RFC's name where we use it, otherwise the number.
     public var description: String {
         switch self {

@@ -172,6 +172,9 @@ struct PayloadRules: Sendable {
             .notification: notifications,
         ])
 
+    /// Quick mode, message 2: HDR*, HASH(2), SA, Nr [, KE] [, IDci, IDcr] [, NAT-OAi, NAT-OAr].
+    static let quickModeSecond = quickModeFirst
+
     /// Quick mode, message 3: HDR*, HASH(3).
     static let quickModeLast = PayloadRules(
         first: .hash, occurrences: [.hash: 1...1, .vendorID: vendorIDs, .notification: notifications])

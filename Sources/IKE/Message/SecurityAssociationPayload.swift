@@ -27,6 +27,15 @@ struct Attribute: Hashable, Sendable {
     }
 }
 
+extension Attribute {
+    /// An attribute as it travels: basic where the number is small enough, otherwise of four or eight bytes.
+    static func bytes(_ type: UInt16, _ number: UInt64) -> [UInt8] {
+        if let number = UInt16(exactly: number) { return (type | 0x8000).octets + number.octets }
+        if let number = UInt32(exactly: number) { return type.octets + UInt16(4).octets + number.octets }
+        return type.octets + UInt16(8).octets + number.octets
+    }
+}
+
 /// A transform payload (RFC 2408 section 3.6).
 struct Transform: Hashable, Sendable {
     var number: UInt8
@@ -119,6 +128,29 @@ struct SecurityAssociationPayload: Hashable, Sendable {
         try reader.end()
         return Proposal(
             number: number, protocolID: protocolID, securityParameterIndex: spi, transforms: transforms)
+    }
+
+    /// The payload that offers one proposal of the transforms given as identifier and attributes, the most wanted first.
+    static func offer(
+        protocolID: UInt8, securityParameterIndex: [UInt8], transforms: [(id: UInt8, attributes: [UInt8])]
+    ) -> [UInt8] {
+        let transforms = transforms.prefix(255)
+        let length = transforms.reduce(8 + securityParameterIndex.count) { $0 + 8 + $1.attributes.count }
+        var writer = ByteWriter(capacity: 8 + length)
+        writer.write(ipsecDomain)
+        writer.write(identityOnly)
+        writer.write([PayloadType.none.rawValue, 0])
+        writer.write(UInt16(clamping: length))
+        writer.write([1, protocolID, UInt8(clamping: securityParameterIndex.count), UInt8(clamping: transforms.count)])
+        writer.write(securityParameterIndex)
+        for (index, transform) in transforms.enumerated() {
+            let next: PayloadType = index + 1 == transforms.count ? .none : .transform
+            writer.write([next.rawValue, 0])
+            writer.write(UInt16(clamping: 8 + transform.attributes.count))
+            writer.write([UInt8(clamping: index + 1), transform.id, 0, 0])
+            writer.write(transform.attributes)
+        }
+        return writer.bytes
     }
 
     /// The payload that answers with one transform of one proposal, the peer's own attributes byte for byte.

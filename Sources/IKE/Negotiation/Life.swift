@@ -26,6 +26,29 @@ struct Life: Hashable, Sendable {
         guard type == nil, seconds != 0, kilobytes != 0 else { return nil }
     }
 
+    /// Takes the shorter of both for each bound.
+    mutating func shorten(to other: Life) {
+        seconds = [seconds, other.seconds].compactMap { $0 }.min()
+        kilobytes = [kilobytes, other.kilobytes].compactMap { $0 }.min()
+    }
+
+    /// The kilobytes, never more than `maximum`; nil where neither side has a bound.
+    func boundedKilobytes(_ maximum: UInt64?) -> UInt64? { [kilobytes, maximum].compactMap { $0 }.min() }
+
+    /// The attributes of our bounds that are shorter than these, as a RESPONDER-LIFETIME says them; nil where none is.
+    func shorterAttributes(
+        seconds maximum: UInt64, kilobytes maximumKilobytes: UInt64?, typeAttribute: UInt16, durationAttribute: UInt16
+    ) -> [UInt8]? {
+        var attributes: [UInt8] = []
+        if maximum < seconds ?? IKELifetimes.unspecifiedSeconds {
+            attributes += Attribute.bytes(typeAttribute, 1) + Attribute.bytes(durationAttribute, maximum)
+        }
+        if let maximumKilobytes, maximumKilobytes < kilobytes ?? .max {
+            attributes += Attribute.bytes(typeAttribute, 2) + Attribute.bytes(durationAttribute, maximumKilobytes)
+        }
+        return attributes.isEmpty ? nil : attributes
+    }
+
     /// The seconds, never more than `maximum`.
     func boundedSeconds(_ maximum: UInt64) -> UInt64 { min(seconds ?? IKELifetimes.unspecifiedSeconds, maximum) }
 }

@@ -10,6 +10,11 @@ public struct PhaseOneSuite: Hashable, Sendable, CustomStringConvertible {
     /// The Diffie-Hellman group.
     public let group: DiffieHellmanGroup
 
+    /// The suite of these three.
+    public init(cipher: CBCCipher, hash: HashAlgorithm, group: DiffieHellmanGroup) {
+        (self.cipher, self.hash, self.group) = (cipher, hash, group)
+    }
+
     /// Such as `aes256-sha256-modp2048`.
     public var description: String { "\(cipher)-\(hash)-\(group)" }
 }
@@ -137,6 +142,34 @@ struct PhaseOneNegotiation {
             isWeak ? 1 : 0, algorithms.ciphers.firstIndex(of: suite.cipher) ?? .max,
             algorithms.hashes.firstIndex(of: suite.hash) ?? .max, algorithms.groups.firstIndex(of: suite.group) ?? .max,
         ]
+    }
+
+    /// The transform that offers `suite`.
+    static func offer(
+        _ suite: PhaseOneSuite, method: PhaseOneAuthenticationMethod, seconds: UInt64
+    ) -> (id: UInt8, attributes: [UInt8]) {
+        let (cipher, keyBits): (UInt64, UInt64?) =
+            switch suite.cipher {
+            case .des: (1, nil)
+            case .tripleDES: (5, nil)
+            case .aes128: (7, 128)
+            case .aes192: (7, 192)
+            case .aes256: (7, 256)
+            }
+        let hash: UInt64 =
+            switch suite.hash {
+            case .md5, .md4: 1
+            case .sha1: 2
+            case .sha256: 4
+            case .sha384: 5
+            case .sha512: 6
+            }
+        var attributes = Attribute.bytes(Class.encryption, cipher)
+        if let keyBits { attributes += Attribute.bytes(Class.keyLength, keyBits) }
+        attributes += Attribute.bytes(Class.hash, hash) + Attribute.bytes(Class.group, UInt64(suite.group.rawValue))
+        attributes += Attribute.bytes(Class.authenticationMethod, UInt64(method.rawValue))
+        attributes += Attribute.bytes(Class.lifeType, 1) + Attribute.bytes(Class.lifeDuration, seconds)
+        return (keyIKE, attributes)
     }
 
     struct Mismatch: Error {

@@ -11,6 +11,9 @@ public struct ESPNegotiatedSuite: Hashable, Sendable, CustomStringConvertible {
     /// Such as `aes256-sha1` or `aes128gcm16`.
     public var description: String { integrity.map { "\(cipher)-\($0)" } ?? "\(cipher)" }
 
+    /// The suite of a cipher and, unless that authenticates itself, an integrity algorithm.
+    public init(cipher: ESPCipher, integrity: ESPIntegrity?) { (self.cipher, self.integrity) = (cipher, integrity) }
+
     /// How many bytes of keys each direction needs.
     var keyMaterialBytes: Int { cipher.keyLengthBits / 8 + cipher.saltBytes + (integrity?.keyBytes ?? 0) }
 }
@@ -46,6 +49,28 @@ struct PhaseTwoNegotiation {
         static let keyLength: UInt16 = 6
         /// RFC 3168: which says nothing in transport mode.
         static let congestionTunnel: UInt16 = 10
+    }
+
+    /// The transform that offers `suite`.
+    static func offer(
+        _ suite: ESPNegotiatedSuite, mode: EncapsulationMode, group: DiffieHellmanGroup?, seconds: UInt64,
+        kilobytes: UInt64?
+    ) -> (id: UInt8, attributes: [UInt8]) {
+        var attributes = Attribute.bytes(Class.lifeType, 1) + Attribute.bytes(Class.lifeDuration, seconds)
+        if let kilobytes {
+            attributes += Attribute.bytes(Class.lifeType, 2) + Attribute.bytes(Class.lifeDuration, kilobytes)
+        }
+        attributes += Attribute.bytes(Class.encapsulationMode, UInt64(mode.rawValue))
+        if let integrity = suite.integrity {
+            attributes += Attribute.bytes(Class.authentication, UInt64(integrity.rawValue))
+        }
+        switch suite.cipher {
+        case .aesCBC(let keyBits), .aesGCM(let keyBits, _):
+            attributes += Attribute.bytes(Class.keyLength, UInt64(keyBits))
+        case .des, .tripleDES, .null: break
+        }
+        if let group { attributes += Attribute.bytes(Class.group, UInt64(group.rawValue)) }
+        return (suite.cipher.transformID, attributes)
     }
 
     /// What the ISAKMP SA has found out about NATs on the way.

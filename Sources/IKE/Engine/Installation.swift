@@ -1,0 +1,224 @@
+import Cryptography
+import Wire
+
+/// A pair of IPsec SAs, as far as IKE has to remember it.
+struct Child: Sendable {
+    /// What both sides agreed on, and what a successor would agree on.
+    struct Agreement: Sendable {
+        let mode: EncapsulationMode
+        let group: DiffieHellmanGroup?
+        let seconds: UInt64
+        let kilobytes: UInt64?
+        /// The bodies of the identification payloads, ours and the peer's; nil where none were sent.
+        let own: [UInt8]?
+        let peer: [UInt8]?
+        let selectors: IKESelectors?
+        /// The addresses that the peer believes in: its own, and ours.
+        let originalAddresses: [IPAddress]
+
+        /// Whether both are about the same traffic.
+        func isSimilar(to other: Agreement) -> Bool { own == other.own && peer == other.peer }
+    }
+
+    let peer: PeerID
+    let quickMode: QuickModeID
+    let role: IKERole
+    let outboundSPI: UInt32
+    let suite: ESPNegotiatedSuite
+    let agreed: Agreement
+    let initiatorNonce: [UInt8]
+    /// Grows with each pair: which one is newer.
+    let number: UInt64
+    /// At how many kilobytes a successor is wanted.
+    let softKilobytes: UInt64?
+    /// Whether both sides replaced the same pair at once, and this is one of the two results.
+    let isOverlapped: Bool
+    /// Both sides have the keys.
+    var isConfirmed = false
+    /// The other result of an overlap is used: this one only receives.
+    var isPassive = false
+    /// An authentic packet came in.
+    var hasTraffic = false
+    /// A quick mode of ours to replace it is under way.
+    var isRekeying = false
+    /// A newer pair is in use, and this one's Delete is sent: it lives on for what is under way.
+    var isReplaced = false
+}
+
+// The birth of IPsec SAs, and what becomes of the ones before.
+extension IKEEngine {
+    /// What a finished quick mode has found out.
+    struct Installation {
+        let role: IKERole
+        let chosen: ChosenPhaseTwo
+        let initiatorNonce: [UInt8]
+        let responderNonce: [UInt8]
+        let sharedSecret: SecretBytes?
+        let own: [UInt8]?
+        let peer: [UInt8]?
+        let selectors: IKESelectors?
+        let originalAddresses: [IPAddress]
+        var replaces: UInt32?
+        var isOverlapped = false
+    }
+
+    /// Derives the keys of both directions and hands them to the gateway.
+    mutating func install(
+        _ id: QuickModeID, _ result: Installation, _ established: Association.Established, _ path: IKEPath,
+        inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        let chosen = result.chosen
+        let material = { (spi: UInt32) in
+            ChildKeys(
+                established.keys.childKeys(
+                    sharedSecret: result.sharedSecret, protocolID: ProtocolID.esp, securityParameterIndex: spi,
+                    initiatorNonce: result.initiatorNonce, responderNonce: result.responderNonce,
+                    count: chosen.suite.keyMaterialBytes),
+                suite: chosen.suite)
+        }
+        let lifetimes = configuration.lifetimes
+        let seconds = chosen.life.boundedSeconds(lifetimes.ipsecMaximumSeconds)
+        let kilobytes = chosen.life.boundedKilobytes(lifetimes.ipsecMaximumKilobytes)
+        let share = Double.random(in: lifetimes.rekeyShare, using: &generator)
+        lastChild &+= 1
+        children[inboundSPI] = Child(
+            peer: established.peer, quickMode: id, role: result.role, outboundSPI: chosen.outboundSPI,
+            suite: chosen.suite,
+            agreed: Child.Agreement(
+                mode: chosen.mode, group: chosen.group, seconds: seconds, kilobytes: kilobytes, own: result.own,
+                peer: result.peer, selectors: result.selectors, originalAddresses: result.originalAddresses),
+            initiatorNonce: result.initiatorNonce, number: lastChild,
+            softKilobytes: kilobytes.map { UInt64(Double($0) * share) }, isOverlapped: result.isOverlapped)
+        peers[established.peer]?.children.append(inboundSPI)
+        let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
+        deadlines.set(.child(inboundSPI), now + life + lifetimes.expiryGrace)
+        deadlines.set(.rekeyChild(inboundSPI), now + life * share)
+        let addresses = result.originalAddresses
+        emit(
+            .securityAssociationReady(
+                ChildSecurityAssociation(
+                    peer: established.peer, quickMode: id, role: result.role, replaces: result.replaces,
+                    inboundSPI: inboundSPI, outboundSPI: chosen.outboundSPI, suite: chosen.suite,
+                    inboundKeys: material(inboundSPI), outboundKeys: material(chosen.outboundSPI), mode: .transport,
+                    isUDPEncapsulated: chosen.mode.isUDPEncapsulated, path: path,
+                    originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
+                    selectors: result.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: kilobytes)))
+    }
+
+    /// Both sides have the keys of a pair.
+    mutating func confirm(_ inboundSPI: UInt32) {
+        guard let child = children[inboundSPI], !child.isConfirmed else { return }
+        children[inboundSPI]?.isConfirmed = true
+        answered(.quickMode(child.quickMode))
+        // Of two pairs that replace the same one, both sides use that with the greater nonce; the other only receives
+        // until it is deleted, so that nothing is lost of who thinks otherwise.
+        if child.isOverlapped, let (rival, other) = rival(of: inboundSPI, child) {
+            guard other.initiatorNonce.lexicographicallyPrecedes(child.initiatorNonce) else {
+                children[inboundSPI]?.isPassive = true
+                return
+            }
+            children[rival]?.isPassive = true
+        }
+        // A message 3 that came late: meanwhile a newer pair is in use.
+        let isOutdated = (peers[child.peer]?.children ?? []).contains { spi in
+            guard let other = children[spi], other.number > child.number else { return false }
+            return other.isConfirmed && !other.isPassive && !other.isReplaced
+                && other.agreed.isSimilar(to: child.agreed)
+        }
+        guard !isOutdated else {
+            children[inboundSPI]?.isPassive = true
+            return
+        }
+        emit(.securityAssociationConfirmed(peer: child.peer, inboundSPI: inboundSPI))
+    }
+
+    private func rival(of inboundSPI: UInt32, _ child: Child) -> (UInt32, Child)? {
+        for spi in peers[child.peer]?.children ?? [] where spi != inboundSPI {
+            guard let other = children[spi], other.isOverlapped, other.isConfirmed, !other.isReplaced,
+                !other.isPassive, other.role != child.role, other.agreed.isSimilar(to: child.agreed)
+            else { continue }
+            return (spi, other)
+        }
+        return nil
+    }
+
+    /// The newest pair of the same traffic that is in use in the place of this one.
+    func successor(of inboundSPI: UInt32, _ child: Child) -> UInt32? {
+        let candidates = (peers[child.peer]?.children ?? []).filter { spi in
+            guard spi != inboundSPI, let other = children[spi] else { return false }
+            let isLater = child.isPassive || other.number > child.number
+            return isLater && !other.isReplaced && !other.isPassive && other.agreed.isSimilar(to: child.agreed)
+        }
+        return candidates.max { (children[$0]?.number ?? 0) < (children[$1]?.number ?? 0) }
+    }
+
+    /// A pair has ended: where the peer deleted the one in use of two that replaced another, the other is used.
+    mutating func promote(after ended: Child) {
+        guard !ended.isPassive, ended.isConfirmed, !ended.isReplaced else { return }
+        let spi = peers[ended.peer]?.children.last { spi in
+            children[spi].map { $0.isPassive && !$0.isReplaced && $0.agreed.isSimilar(to: ended.agreed) } ?? false
+        }
+        guard let spi, let child = children[spi], successor(of: spi, child) == nil else { return }
+        children[spi]?.isPassive = false
+        emit(.securityAssociationConfirmed(peer: child.peer, inboundSPI: spi))
+    }
+
+    /// Tells that an authentic packet came in on an SA: a lost message 3 does not keep it from being used.
+    public mutating func noteInboundTraffic(spi: UInt32) {
+        confirm(spi)
+        children[spi]?.hasTraffic = true
+    }
+
+    /// Tells how many kilobytes an SA has carried in the direction that has carried more. A successor is made before the
+    /// agreed number is reached; at that number the SA ends.
+    public mutating func noteVolume(
+        inboundSPI: UInt32, kilobytes: UInt64, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        guard let child = children[inboundSPI], let maximum = child.agreed.kilobytes else { return }
+        if kilobytes >= maximum {
+            endChild(inboundSPI, reason: .expired, announce: true, now: now, using: &generator)
+        } else if let soft = child.softKilobytes, kilobytes >= soft {
+            rekey(inboundSPI: inboundSPI, now: now, using: &generator)
+        }
+    }
+
+    // MARK: - Deadlines
+
+    /// A pair's soft limit: it gets a successor. Where that cannot be begun now, it is tried again until the pair ends.
+    mutating func rekeyIsDue(
+        _ inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        guard rekey(inboundSPI: inboundSPI, now: now, using: &generator) == nil, let child = children[inboundSPI],
+            !child.isReplaced, !child.isRekeying, successor(of: inboundSPI, child) == nil
+        else { return }
+        deadlines.set(.rekeyChild(inboundSPI), now + limits.exchangeLifetime)
+    }
+
+    /// A while after we replaced a pair: where the peer uses the new one, the older ones get their Delete, and live on for
+    /// what is under way; where it does not, they stay.
+    mutating func settleIsDue(
+        _ inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        guard let child = children[inboundSPI], !child.isReplaced, !child.isPassive else { return }
+        guard child.hasTraffic else {
+            return deadlines.set(.settle(inboundSPI), now + configuration.lifetimes.replacementGrace)
+        }
+        for spi in peers[child.peer]?.children ?? [] {
+            guard let other = children[spi], other.isPassive || other.number < child.number, spi != inboundSPI,
+                !other.isReplaced, other.isConfirmed, other.agreed.isSimilar(to: child.agreed)
+            else { continue }
+            children[spi]?.isReplaced = true
+            sendDelete(of: spi, child.peer, using: &generator)
+            deadlines.set(.child(spi), now + configuration.lifetimes.replacementGrace)
+        }
+    }
+
+    /// A Delete of one pair, where an ISAKMP SA is left to say it in.
+    mutating func sendDelete(
+        of inboundSPI: UInt32, _ peer: PeerID, using generator: inout some RandomNumberGenerator
+    ) {
+        guard let cookie = peers[peer]?.associations.last else { return }
+        let delete = DeletePayload(protocolID: ProtocolID.esp, securityParameterIndexes: [inboundSPI.octets])
+        sendInformational([Payload(type: .delete, body: delete.body)], in: cookie, using: &generator)
+    }
+}

@@ -1,0 +1,210 @@
+import Cryptography
+import Testing
+import Wire
+
+@testable import IKE
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+@Suite("Two gateways")
+struct PairTests {
+    @Test("main mode and quick mode, begun by us, end with the same keys on both sides; PFS or not")
+    func mainMode() {
+        for group in [nil, .curve25519, .ecp256, .modp2048] as [DiffieHellmanGroup?] {
+            var pair = Pair { configuration, _ in configuration.phaseOne.groups.append(.modp2048) }
+            pair.connect {
+                $0.sendsInitialContact = true
+            } quick: {
+                $0.group = group
+            }
+            #expect(pair.isMirrored && pair.keysAgree)
+            #expect(pair.sides[1].requests.first?.group == group)
+            #expect(pair.sides[0].established.first?.cookies == pair.sides[1].established.first?.cookies)
+            #expect(pair.sides[0].established.first?.nat == IKENATDetection(remote: false, local: false))
+            #expect(pair.sides[0].engine.initiations.isEmpty && pair.sides[0].engine.retransmissions.isEmpty)
+        }
+    }
+
+    @Test("aggressive mode, begun by us, with a group's name and key")
+    func aggressiveMode() {
+        var pair = Pair { configuration, _ in configuration.groups.byName["sales"] = SecretBytes(utf8: "group key") }
+        pair.connect {
+            $0.mode = .aggressive
+            $0.identity = IKEIdentity(type: IKEIdentity.keyID, data: Array("sales".utf8))
+            $0.preSharedKey = SecretBytes(utf8: "group key")
+        }
+        #expect(pair.isMirrored && pair.keysAgree)
+        #expect(pair.sides[1].established.first?.identity.description == "sales")
+    }
+
+    @Test("a gateway with another address than it has is found out, and both go on at port 4500")
+    func translated() {
+        var pair = Pair()
+        // What the responder sees is not what the initiator believes to send from.
+        pair.connect { $0.path.local = Endpoint(IPv4Address(10, 0, 0, 9), 500) }
+        #expect(pair.sides[0].established.first?.path.local.port == 4500 || pair.sides[0].established.first?.nat != nil)
+    }
+
+    @Test("no answer, an unauthenticated refusal, a wrong key: the attempt ends with its record, and nothing is left")
+    func failures() {
+        var silent = Pair()
+        silent.filter = { _, _ in false }
+        let cookie = silent.initiate()
+        silent.run(for: .seconds(70))
+        #expect(silent.messages.count == 5)
+        #expect(silent.sides[0].refusals.map(\.reason) == [.noAnswer])
+        #expect(silent.sides[0].refusals.first?.cookies.initiator == cookie)
+        #expect(silent.sides[0].engine.associationCount == 0 && silent.sides[0].engine.nextDeadline == nil)
+
+        var refused = Pair { configuration, side in if side == 1 { configuration.phaseOne.groups = [.modp3072] } }
+        _ = refused.initiate()
+        refused.run(for: .seconds(70))
+        #expect(refused.sides[0].refusals.first?.detail == "NO-PROPOSAL-CHOSEN")
+        #expect(refused.sides[0].engine.associationCount == 0)
+
+        var wrong = Pair()
+        _ = wrong.initiate { $0.preSharedKey = SecretBytes(utf8: "wrong") }
+        wrong.run(for: .seconds(70))
+        #expect(wrong.sides[0].refusals.first?.detail == "AUTHENTICATION-FAILED")
+        #expect(wrong.sides[1].refusals.map(\.reason) == [.preSharedKeyMismatch])
+        #expect(wrong.sides[0].established.isEmpty && wrong.sides[1].established.isEmpty)
+    }
+
+    @Test("a life of seconds: a successor in time, the old pair deleted when the new one is used, no packet lost")
+    func rekey() {
+        var pair = Pair { configuration, _ in
+            configuration.lifetimes.ipsecMaximumSeconds = 100
+            configuration.lifetimes.ikeMaximumSeconds = 250
+        }
+        pair.connect { _ in
+        } quick: {
+            $0.group = .curve25519
+        }
+        pair.startTraffic(.milliseconds(500))
+        pair.run(for: .seconds(1000))
+        #expect(pair.isMirrored && pair.keysAgree)
+        #expect(pair.sides.allSatisfy { $0.lostPackets == 0 && $0.receivedPackets > 1900 })
+        #expect(pair.sides.allSatisfy { $0.peersEnded == 0 && $0.inbound.count <= 3 })
+        #expect(pair.sides[0].ready.count >= 10)
+        #expect(pair.sides[0].ready.dropFirst().allSatisfy { $0.replaces != nil || $0.role == .responder })
+        #expect(pair.sides[0].established.count >= 4)
+    }
+
+    @Test("a life of kilobytes: a successor before the last of them, the end at the last")
+    func volume() throws {
+        var pair = Pair { configuration, _ in configuration.lifetimes.ipsecMaximumKilobytes = 1000 }
+        pair.connect()
+        let spi = try #require(pair.sides[0].ready.first?.inboundSPI)
+        #expect(pair.sides[0].ready.first?.lifetimeKilobytes == 1000)
+        pair.noteVolume(0, spi: spi, kilobytes: 800)
+        pair.run(for: .seconds(1))
+        #expect(pair.sides[0].ready.count == 1)
+        pair.noteVolume(0, spi: spi, kilobytes: 960)
+        pair.noteVolume(0, spi: spi, kilobytes: 970)
+        pair.run(for: .seconds(1))
+        #expect(pair.sides[0].ready.count == 2)
+        pair.noteVolume(0, spi: spi, kilobytes: 1000)
+        pair.run(for: .seconds(1))
+        #expect(pair.sides[0].ended.map(\.spi) == [spi])
+        #expect(pair.isMirrored)
+    }
+
+    @Test("RESPONDER-LIFETIME is sent where ours is shorter, and both keep to it")
+    func responderLifetime() {
+        var pair = Pair { configuration, side in
+            configuration.lifetimes.ipsecMaximumSeconds = side == 0 ? 3600 : 600
+            configuration.lifetimes.ipsecMaximumKilobytes = side == 0 ? nil : 70_000
+        }
+        pair.connect()
+        for side in pair.sides {
+            #expect(side.ready.first?.lifetimeSeconds == 600)
+            #expect(side.ready.first?.lifetimeKilobytes == 70_000)
+        }
+    }
+
+    @Test("a peer that refuses our rekey, or never answers it, keeps its session until the pair's own end")
+    func refusedRekey() throws {
+        for refuses in [true, false] {
+            var pair = Pair { configuration, side in
+                configuration.lifetimes.ipsecMaximumSeconds = 600
+                configuration.lifetimes.rekeyShare = side == 0 ? 0.85...0.86 : 1...1
+            }
+            pair.connect()
+            pair.startTraffic(.seconds(5))
+            pair.sides[1].accepts = false
+            if !refuses {
+                pair.filter = { message, target in target == 0 || message[18] != 32 }
+            }
+            pair.run(for: .seconds(540))
+            #expect(pair.sides[0].ready.count == 1 && pair.isMirrored)
+            #expect(pair.sides[0].requests.count >= 2)
+            #expect(pair.sides[0].ended.allSatisfy { $0.reason == .neverConfirmed })
+            #expect(pair.sides[0].engine.drops[refuses ? .quickModeRefused : .quickModeUnanswered] > 0)
+            #expect(pair.sides[0].peersEnded == 0 && pair.sides[0].lostPackets == 0)
+        }
+    }
+
+    @Test("both rekey at once: both new pairs live, one is used on both sides, the others are deleted in order")
+    func simultaneous() {
+        for seed in 0..<30 as Range<UInt64> {
+            var pair = Pair(seed: seed)
+            pair.connect { _ in
+            } quick: {
+                $0.group = seed % 2 == 0 ? .curve25519 : nil
+            }
+            pair.startTraffic(.milliseconds(200))
+            pair.run(for: .seconds(1))
+            pair.rekey(0)
+            pair.rekey(1)
+            pair.run(for: .seconds(2))
+            #expect(pair.sides.allSatisfy { $0.ready.count == 3 && $0.inbound.count == 3 })
+            #expect(pair.isMirrored && pair.keysAgree)
+            let used = pair.sides.map { $0.outbound.last }
+            #expect(pair.sides[0].inbound.first { $0.value == used[0] }?.key == used[1], "seed \(seed)")
+            pair.run(for: .seconds(60))
+            #expect(pair.isMirrored)
+            #expect(pair.sides.allSatisfy { $0.inbound.count == 1 && $0.lostPackets == 0 }, "seed \(seed)")
+        }
+    }
+
+    /// All seeds with `IKE_PAIR_SEEDS=10000`.
+    static var seeds: Range<UInt64> {
+        let count = getenv("IKE_PAIR_SEEDS").flatMap { UInt64(String(cString: $0)) } ?? 150
+        return 0..<count
+    }
+
+    @Test("loss, doubling, reordering and rekeys at once: both sides end in the same state")
+    func faults() {
+        for seed in Self.seeds {
+            var pair = Pair(seed: seed) { configuration, _ in
+                configuration.lifetimes.ipsecMaximumSeconds = 300
+                configuration.lifetimes.ikeMaximumSeconds = 400
+                if seed % 3 == 0 { configuration.groups.acceptsAny = true }
+            }
+            let share = Double(seed % 5) * 0.06
+            pair.faults = World.Faults(loss: share, duplication: share, reordering: share * 2)
+            pair.connect {
+                if seed % 3 == 0 { $0.mode = .aggressive }
+            } quick: {
+                $0.group = seed % 4 == 0 ? .curve25519 : nil
+            }
+            pair.startTraffic(.seconds(2))
+            for _ in 0..<3 {
+                let first = pair.random(0...1)
+                pair.rekey(first)
+                pair.run(for: .milliseconds(pair.random(0...1) * pair.random(0...400)))
+                pair.rekey(1 - first)
+                pair.run(for: .seconds(pair.random(1...40)))
+            }
+            pair.faults = World.Faults()
+            pair.run(for: .seconds(700))
+            for _ in 0..<40 where !pair.isMirrored { pair.run(for: .seconds(1)) }
+            #expect(pair.isMirrored && pair.keysAgree, "seed \(seed)")
+            #expect(pair.sides.allSatisfy { $0.peersEnded == 0 }, "seed \(seed)")
+            let lost = pair.sides.map(\.lostPackets)
+            #expect(lost == [0, 0], "seed \(seed) \(lost)")
+        }
+    }
+}
