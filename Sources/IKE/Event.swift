@@ -162,6 +162,8 @@ public struct PeerEstablished: Sendable {
     public let path: IKEPath
     /// Who it says it is.
     public let identity: IKEIdentity
+    /// How it proved it. By a signature, its certificate confirms the identity.
+    public let method: PhaseOneAuthenticationMethod
     /// The algorithms.
     public let suite: PhaseOneSuite
     /// The cookies.

@@ -23,6 +23,8 @@ private struct CertificateCase {
         let certificate = try CertificateVectors.certificate(client)
         var settings = TestInitiator.Settings()
         settings.offer = Self.offer(methods: [method], hash: hash)
+        // Message 6 would come in fragments, which this client cannot put together.
+        settings.vendorIDs.removeAll { $0.starts(with: Offers.fragmentation) }
         settings.identity = identity ?? [9, 0, 0, 0] + certificate.subject
         settings.signature = TestInitiator.Signature(
             certificates: try ([client] + others).map { [4] + (try CertificateVectors.certificate($0).der) },
@@ -191,6 +193,42 @@ struct CertificateDialInTests {
             #expect(world.keysAgree, "seed \(seed)")
             #expect(world.established.count == 1)
         }
+    }
+}
+
+@Suite("Who is certified stays apart from who knows a key")
+struct CertifiedPeerTests {
+    @Test("a client with the pre-shared key that claims a certified name is another peer")
+    func claim() throws {
+        let base = CertificateCase()
+        var world = try base.world()
+        world.dialIn()
+        let certified = try #require(world.established.first)
+        #expect(certified.method == .rsaSignature)
+        // The same name, the same endpoint, but only the key that everybody knows.
+        world.client.settings.signature = nil
+        world.client.settings.offer = CertificateCase.offer(methods: [1])
+        world.dialIn()
+        let claimed = try #require(world.established.last)
+        #expect(claimed.method == .preSharedKey && claimed.identity == certified.identity)
+        #expect(claimed.peer != certified.peer && !claimed.isRenewal)
+        // Back with the certificate it is the first one again.
+        world.client.settings = try base.settings()
+        world.dialIn()
+        #expect(world.established.last?.peer == certified.peer && world.established.last?.isRenewal == true)
+    }
+
+    @Test("no main mode of ours carries on with a key what a certificate began")
+    func successor() throws {
+        var world = try CertificateCase().world()
+        world.engine.configuration.lifetimes.ikeMaximumSeconds = 60
+        world.dialIn()
+        #expect(world.established.count == 1)
+        let sent = world.sent.count
+        world.run(for: .seconds(85))
+        let began = world.sent.dropFirst(sent).filter { $0.bytes[18] == 2 && $0.bytes[8..<16].allSatisfy { $0 == 0 } }
+        #expect(began.isEmpty)
+        #expect(world.peersEnded == 0)
     }
 }
 

@@ -51,7 +51,8 @@ extension ControlPlane {
             metadata: [
                 "peer": "\(established.peer)", "from": "\(established.path.remote)",
                 "identity": "\(established.identity)",
-                "cipher": "\(established.suite)", "renewal": "\(established.isRenewal)",
+                "by": "\(established.method)", "cipher": "\(established.suite)",
+                "renewal": "\(established.isRenewal)",
                 "nat": "\(Self.place(of: established.nat))",
             ])
     }

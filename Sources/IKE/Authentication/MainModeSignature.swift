@@ -102,7 +102,8 @@ extension IKEEngine {
         failures.note(association.path.remote.address, limits: limits, now: now)
         refuse(
             exchange.path, association.cookies, peer: nil, step: .mainModeAuthentication,
-            reason: IKERefusalReason(refusal.reason), detail: "\(exchange.identity): \(refusal.detail)", now: now)
+            reason: IKERefusalReason(refusal.reason),
+            detail: refusal.detail.isEmpty ? "\(exchange.identity)" : refusal.detail, now: now)
         // From elsewhere than message 3 the address may be forged, though the message is not.
         if exchange.path.remote.address == association.path.remote.address {
             notify(.authenticationFailed, inAnswerTo: exchange.message, now: now, using: &generator)

@@ -366,6 +366,9 @@ struct Association: Sendable {
 struct Peer: Sendable {
     let id: PeerID
     let identity: IKEIdentity
+    /// Whether a certificate confirms the identity. With a key that many know, anybody may claim any name: so who is
+    /// certified and who is not are never the same peer.
+    let isCertified: Bool
     var path: IKEPath
     /// How its last ISAKMP SA was made, for a successor when there is none left.
     var lastSuite: PhaseOneSuite?
@@ -385,4 +388,5 @@ struct Peer: Sendable {
 struct PeerKey: Hashable, Sendable {
     let remote: Endpoint
     let identity: IKEIdentity
+    let isCertified: Bool
 }

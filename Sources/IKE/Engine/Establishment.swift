@@ -32,7 +32,9 @@ extension IKEEngine {
     mutating func establish(
         _ association: Association, _ outcome: Outcome, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
-        let (peer, isRenewal) = adoptPeer(outcome.peer, outcome.identity, path: outcome.path)
+        let method = outcome.offer.chosen.method
+        let (peer, isRenewal) = adoptPeer(
+            outcome.peer, outcome.identity, isCertified: method.isSignature, path: outcome.path)
         let begun = association.state
         var association = association
         let suite = outcome.offer.chosen.suite
@@ -61,7 +63,7 @@ extension IKEEngine {
         emit(
             .peerEstablished(
                 PeerEstablished(
-                    peer: peer, path: outcome.path, identity: outcome.identity, suite: suite,
+                    peer: peer, path: outcome.path, identity: outcome.identity, method: method, suite: suite,
                     cookies: association.cookies, nat: outcome.nat, vendorIDs: outcome.offer.vendorIDs,
                     lifetimeSeconds: seconds, isRenewal: isRenewal)))
         reportInitialContact(outcome.chain, peer: peer)
@@ -73,16 +75,18 @@ extension IKEEngine {
 
     /// The peer whom this SA was made for, otherwise that of this identity at this endpoint, known or new.
     private mutating func adoptPeer(
-        _ wanted: PeerID?, _ identity: IKEIdentity, path: IKEPath
+        _ wanted: PeerID?, _ identity: IKEIdentity, isCertified: Bool, path: IKEPath
     ) -> (PeerID, isRenewal: Bool) {
-        if let wanted, peers[wanted]?.identity == identity { return (wanted, true) }
-        let key = PeerKey(remote: path.remote, identity: identity)
+        if let wanted, let known = peers[wanted], known.identity == identity, known.isCertified == isCertified {
+            return (wanted, true)
+        }
+        let key = PeerKey(remote: path.remote, identity: identity, isCertified: isCertified)
         if let known = peersByKey[key], peers[known] != nil {
             peers[known]?.path = path
             return (known, true)
         }
         let peer = newPeerID()
-        peers[peer] = Peer(id: peer, identity: identity, path: path)
+        peers[peer] = Peer(id: peer, identity: identity, isCertified: isCertified, path: path)
         peersByKey[key] = peer
         return (peer, false)
     }

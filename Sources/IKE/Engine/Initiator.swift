@@ -491,7 +491,10 @@ extension IKEEngine {
         using generator: inout some RandomNumberGenerator
     ) -> Bool {
         let isTheirs = peer.initiation == nil && exchange == .aggressive
-        guard configuration.lifetimes.rekeysPhaseOne, !isTheirs, !peer.capabilities.contains(.microsoft) else {
+        // What was proved by a certificate is not carried on by a key; we do not begin with signatures.
+        guard configuration.lifetimes.rekeysPhaseOne, !isTheirs, !peer.isCertified,
+            !peer.capabilities.contains(.microsoft)
+        else {
             return false
         }
         let isBusy = initiations.contains { cookie in

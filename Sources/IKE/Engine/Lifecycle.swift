@@ -55,11 +55,11 @@ extension IKEEngine {
         removeKey(of: known)
         peers[peer]?.path = path
         // Where another client of the same identity was at that endpoint before, the newcomer is who is there now.
-        peersByKey[PeerKey(remote: path.remote, identity: known.identity)] = peer
+        peersByKey[PeerKey(remote: path.remote, identity: known.identity, isCertified: known.isCertified)] = peer
     }
 
     private mutating func removeKey(of peer: Peer) {
-        let key = PeerKey(remote: peer.path.remote, identity: peer.identity)
+        let key = PeerKey(remote: peer.path.remote, identity: peer.identity, isCertified: peer.isCertified)
         if peersByKey[key] == peer.id { peersByKey[key] = nil }
     }
 

@@ -307,7 +307,8 @@ struct TestInitiator {
         let cookies = initiatorCookie + responderCookie
         answeredRequests = payloads.filter { $0.type == 7 }.map(\.body)
         let identityHash = hmac(
-            settings.signature?.hash ?? keys.hash, keys.root, pair.publicValue + public_ + cookies + settings.offer + settings.identity)
+            settings.signature?.hash ?? keys.hash, keys.root,
+            pair.publicValue + public_ + cookies + settings.offer + settings.identity)
         var list = [(type: 5, body: settings.identity)]
         if let signature = settings.signature {
             list += signature.certificates.map { (6, $0) }
