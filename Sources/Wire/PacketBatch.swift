@@ -127,7 +127,8 @@ public struct PacketBatch: ~Copyable {
 
     /// The packet at `index`, below `capacity`.
     @inlinable public subscript(index: Int) -> Packet {
-        _read { precondition(index >= 0 && index < capacity); yield packets[index] }
+        // No coroutine for reading: where it is not inlined, as without optimization, its frame is allocated.
+        get { precondition(index >= 0 && index < capacity); return packets[index] }
         nonmutating _modify { precondition(index >= 0 && index < capacity); yield &packets[index] }
     }
 }
