@@ -73,7 +73,9 @@ extension IKEEngine {
         let vendorIDs = chain.all(.vendorID).compactMap(IKEVendorID.init)
 
         let chosen: ChosenPhaseOne
-        switch PhaseOneNegotiation(algorithms: configuration.phaseOne).choose(from: payload) {
+        switch PhaseOneNegotiation(algorithms: configuration.algorithms(for: remote.address).phaseOne).choose(
+            from: payload)
+        {
         case .chosen(let choice): chosen = choice
         case .refused(let offers):
             refuseFirst(message, step: .mainModeOffer, reason: .noProposalChosen, offers: offers, now: now)
