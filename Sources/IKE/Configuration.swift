@@ -20,6 +20,11 @@ public struct PhaseOneAlgorithms: Sendable, Equatable {
     /// Groups, for phase 1 and for perfect forward secrecy in phase 2.
     public var groups: [DiffieHellmanGroup]
 
+    /// Explicit lists, the most wanted first.
+    public init(ciphers: [CBCCipher], hashes: [HashAlgorithm], groups: [DiffieHellmanGroup]) {
+        (self.ciphers, self.hashes, self.groups) = (ciphers, hashes, groups)
+    }
+
     /// What we offer: the most wanted of each, so that the offer stays short.
     var offered: [PhaseOneSuite] {
         groups.prefix(10).flatMap { group in
@@ -55,6 +60,11 @@ public struct PhaseTwoAlgorithms: Sendable, Equatable {
     public var ciphers: [ESPCipher]
     /// Integrity algorithms for the ciphers that have none of their own.
     public var integrities: [ESPIntegrity]
+
+    /// Explicit lists, the most wanted first.
+    public init(ciphers: [ESPCipher], integrities: [ESPIntegrity]) {
+        (self.ciphers, self.integrities) = (ciphers, integrities)
+    }
 
     /// What we offer: all that we accept, as far as one offer should be long.
     var offered: [ESPNegotiatedSuite] {
@@ -198,6 +208,8 @@ public struct IKELimits: Sendable, Equatable {
     public var quickModeRecordsMaximum = 64
     /// How many used message ids an ISAKMP SA remembers.
     public var usedMessageIDsMaximum = 128
+    /// Unknown SPIs per second about which a known peer is told.
+    public var unknownSPIsPerSecond = 20
     /// Unauthenticated Notifies per second.
     public var notifiesPerSecond = 50
     /// Refusal records per second.
@@ -215,6 +227,21 @@ public struct IKELimits: Sendable, Equatable {
     public init() {}
 }
 
+/// Other algorithms for the peers of a network.
+public struct IKERule: Sendable {
+    /// Whose addresses; of several rules the longest prefix counts.
+    public var network: IPv4Network
+    /// What these may have in phase 1.
+    public var phaseOne: PhaseOneAlgorithms
+    /// What these may have in phase 2.
+    public var phaseTwo: PhaseTwoAlgorithms
+
+    /// The rule of a network.
+    public init(_ network: IPv4Network, phaseOne: PhaseOneAlgorithms, phaseTwo: PhaseTwoAlgorithms) {
+        (self.network, self.phaseOne, self.phaseTwo) = (network, phaseOne, phaseTwo)
+    }
+}
+
 /// What the operator decides about IKE.
 public struct IKEConfiguration: Sendable {
     /// Phase-1 algorithms.
@@ -223,6 +250,8 @@ public struct IKEConfiguration: Sendable {
     public var phaseTwo: PhaseTwoAlgorithms
     /// How peers may prove who they are, the most wanted first. What needs something that is not configured is left out.
     public var authenticationMethods: [PhaseOneAuthenticationMethod] = [.preSharedKey]
+    /// Other algorithms for some.
+    public var rules: [IKERule] = []
     /// The pre-shared keys.
     public var preSharedKeys: PreSharedKeys
     /// The certificates; nil for none.
@@ -252,6 +281,15 @@ public struct IKEConfiguration: Sendable {
         return authenticationMethods.filter {
             $0 == .preSharedKey ? preSharedKeys.key(for: address) != nil : signatures.contains($0)
         }
+    }
+
+    /// The algorithms for the peer at `address`.
+    func algorithms(for address: IPAddress) -> (phaseOne: PhaseOneAlgorithms, phaseTwo: PhaseTwoAlgorithms) {
+        guard case .v4(let address) = address else { return (phaseOne, phaseTwo) }
+        let rule = rules.filter { $0.network.contains(address) }.max {
+            $0.network.prefixLength < $1.network.prefixLength
+        }
+        return rule.map { ($0.phaseOne, $0.phaseTwo) } ?? (phaseOne, phaseTwo)
     }
 
     /// Whether aggressive mode is for anybody.

@@ -169,6 +169,8 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case unknownDeletedSPI
     /// An R-U-THERE older than one seen before, or with cookies of another SA.
     case deadPeerSequence
+    /// ESP with an SPI that no SA has, from where no peer is.
+    case unknownSPI
     /// A notification that needs no action.
     case notificationIgnored
 }

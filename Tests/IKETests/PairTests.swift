@@ -204,7 +204,8 @@ struct PairTests {
             #expect(pair.isMirrored && pair.keysAgree, "seed \(seed)")
             #expect(pair.sides.allSatisfy { $0.peersEnded == 0 }, "seed \(seed)")
             let lost = pair.sides.map(\.lostPackets)
-            #expect(lost == [0, 0], "seed \(seed) \(lost)")
+            // Nothing acknowledges a Delete: on a line that loses some, INVALID-SPI has to tell once in a while.
+            #expect(lost.allSatisfy { $0 <= (share == 0 ? 0 : 20) }, "seed \(seed) \(lost)")
         }
     }
 }

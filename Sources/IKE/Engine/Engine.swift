@@ -41,6 +41,7 @@ public struct IKEEngine: Sendable {
     var notifyLimit: RateLimit
     var refusalLimit: RateLimit
     var aggressiveLimit: RateLimit
+    var unknownSPILimit: RateLimit
     private var transmits = BoundedQueue<(transmit: IKETransmit, message: [UInt8])>()
     private var events = BoundedQueue<IKEEvent>()
     private var works = BoundedQueue<IKEWork>()
@@ -107,6 +108,7 @@ public struct IKEEngine: Sendable {
         }
         notifyLimit = second(limits.notifiesPerSecond)
         refusalLimit = second(limits.refusalsPerSecond)
+        unknownSPILimit = second(limits.unknownSPIsPerSecond)
         aggressiveLimit = second(limits.aggressivePerSecond)
     }
 
@@ -140,7 +142,7 @@ public struct IKEEngine: Sendable {
             case .informational: try receiveInformational(message, now: now, using: &generator)
             case .aggressive: try receiveAggressive(message, now: now, using: &generator)
             // Mode configuration and XAUTH (transactions) have their place here; new groups are never taken.
-            default: throw .unsupportedExchange
+            default: try refuseExchange(message, now: now, using: &generator)
             }
         } catch {
             drops.count(error)

@@ -38,6 +38,51 @@ extension IKEEngine {
         }
     }
 
+    /// An exchange that we do not speak, new group mode (RFC 2409 section 5.6) or a transaction: who proves to be our peer
+    /// is told so, by proof; anybody else hears nothing.
+    mutating func refuseExchange(
+        _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) {
+        guard message.isEncrypted, message.header.messageID != 0,
+            let association = association(of: message.header.cookies), let established = association.established
+        else { throw .unsupportedExchange }
+        let messageID = message.header.messageID
+        let keys = established.keys
+        let plain = try keys.decrypt(
+            message.body, iv: keys.initializationVector(lastBlock: established.lastBlock, messageID: messageID))
+        let chain = try PayloadChain(
+            parsing: plain, first: message.header.nextPayload, padded: true, limit: limits.payloadsMaximum)
+        guard chain.payloads.first?.type == .hash, let hash = chain[.hash] else { throw .missingPayload }
+        let expected = keys.messageHash(messageID.octets, chain.bytesAfterFirst)
+        guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
+        // The header is not covered by the hash: what is no message of such an exchange is another one's, falsified.
+        try chain.check(message.header.exchange == .newGroup ? .newGroup : .transaction)
+        guard notifyLimit.take(now) else { throw .notifyRateLimited }
+        let refusal = NotificationPayload(protocolID: ProtocolID.isakmp, type: .unsupportedExchangeType)
+        sendInformational(
+            [Payload(type: .notification, body: refusal.body)], in: association.ownCookie, on: message.path,
+            using: &generator)
+        throw .unsupportedExchange
+    }
+
+    /// Tells that ESP came with an SPI that no SA has, from an endpoint or, without UDP, from an address with port 0. A
+    /// peer of ours there is told, in its ISAKMP SA, that the SPI is invalid and deleted; anybody else hears nothing.
+    public mutating func noteUnknownSPI(
+        _ spi: UInt32, from remote: Endpoint, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        guard children[spi] == nil, unknownSPILimit.take(now) else { return drops.count(.notifyRateLimited) }
+        let known = peers.values.first {
+            $0.path.remote.address == remote.address && (remote.port == 0 || $0.path.remote.port == remote.port)
+        }
+        guard let cookie = known?.associations.last else { return drops.count(.unknownSPI) }
+        let notification = NotificationPayload(
+            protocolID: ProtocolID.esp, type: .invalidSecurityParameterIndex, data: spi.octets)
+        let delete = DeletePayload(protocolID: ProtocolID.esp, securityParameterIndexes: [spi.octets])
+        sendInformational(
+            [Payload(type: .notification, body: notification.body), Payload(type: .delete, body: delete.body)],
+            in: cookie, using: &generator)
+    }
+
     // MARK: - Notify
 
     private mutating func receiveNotification(

@@ -43,7 +43,9 @@ extension IKEEngine {
         to initiation: IKEInitiation, now: Instant, using generator: inout some RandomNumberGenerator
     ) -> UInt64? {
         var initiation = initiation
-        if initiation.suites.isEmpty { initiation.suites = configuration.phaseOne.offered }
+        if initiation.suites.isEmpty {
+            initiation.suites = configuration.algorithms(for: initiation.path.remote.address).phaseOne.offered
+        }
         guard let key = initiation.preSharedKey ?? configuration.preSharedKeys.key(for: initiation.path.remote.address),
             let first = initiation.suites.first, initiations.count < limits.initiationsMaximum
         else {

@@ -87,8 +87,10 @@ extension IKEEngine {
         from payload: SecurityAssociationPayload, _ message: Incoming, now: Instant,
         using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) -> ChosenPhaseOne {
-        let methods = configuration.authenticationMethods(at: message.path.remote.address)
-        let negotiation = PhaseOneNegotiation(algorithms: configuration.phaseOne, methods: methods)
+        let address = message.path.remote.address
+        let algorithms = configuration.algorithms(for: address).phaseOne
+        let methods = configuration.authenticationMethods(at: address)
+        let negotiation = PhaseOneNegotiation(algorithms: algorithms, methods: methods)
         let offers: [IKERefusedOffer]
         switch negotiation.choose(from: payload) {
         case .chosen(let choice): return choice
@@ -97,7 +99,7 @@ extension IKEEngine {
         notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
         // Where a key for its address is all that is missing, the operator has to know that.
         if configuration.authenticationMethods.contains(.preSharedKey), !methods.contains(.preSharedKey),
-            case .chosen = PhaseOneNegotiation(algorithms: configuration.phaseOne).choose(from: payload)
+            case .chosen = PhaseOneNegotiation(algorithms: algorithms).choose(from: payload)
         {
             refuseFirst(message, step: .mainModeOffer, reason: .noPreSharedKey, now: now)
             throw .noPreSharedKey

@@ -84,8 +84,9 @@ extension IKEEngine {
         guard Self.legalNonceLengths.contains(nonce.count) else { throw .nonceLength }
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
         let publicValue = chain[.keyExchange]
+        let algorithms = configuration.algorithms(for: message.path.remote.address)
         let negotiation = PhaseTwoNegotiation(
-            algorithms: configuration.phaseTwo, groups: configuration.phaseOne.groups,
+            algorithms: algorithms.phaseTwo, groups: algorithms.phaseOne.groups,
             path: negotiationPath(established, message.path), hasKeyExchange: publicValue != nil)
         let chosen: ChosenPhaseTwo
         switch negotiation.choose(from: payload) {

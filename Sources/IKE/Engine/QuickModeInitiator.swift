@@ -48,7 +48,9 @@ extension IKEEngine {
             kilobytes: configuration.lifetimes.ipsecMaximumKilobytes, own: own.body, peer: other.body,
             selectors: IKESelectors(initiator: other, responder: own),
             originalAddresses: [])
-        let suites = proposal.suites.isEmpty ? configuration.phaseTwo.offered : proposal.suites
+        let suites =
+            proposal.suites.isEmpty
+            ? configuration.algorithms(for: known.path.remote.address).phaseTwo.offered : proposal.suites
         return beginProposal(
             Association.QuickMode.Proposed(suites: suites, agreed: agreed, replaces: nil, isOverlapped: false),
             peer, in: cookie, now: now, using: &generator)

@@ -10,6 +10,7 @@ public struct IKENotification: RawRepresentable, Hashable, Sendable, CustomStrin
 
     static let invalidMajorVersion = IKENotification(rawValue: 5)
     static let invalidExchangeType = IKENotification(rawValue: 7)
+    static let invalidSecurityParameterIndex = IKENotification(rawValue: 11)
     static let noProposalChosen = IKENotification(rawValue: 14)
     static let payloadMalformed = IKENotification(rawValue: 16)
     static let invalidKeyInformation = IKENotification(rawValue: 17)
@@ -30,6 +31,7 @@ public struct IKENotification: RawRepresentable, Hashable, Sendable, CustomStrin
         switch self {
         case .invalidMajorVersion: "INVALID-MAJOR-VERSION"
         case .invalidExchangeType: "INVALID-EXCHANGE-TYPE"
+        case .invalidSecurityParameterIndex: "INVALID-SPI"
         case .noProposalChosen: "NO-PROPOSAL-CHOSEN"
         case .payloadMalformed: "PAYLOAD-MALFORMED"
         case .invalidKeyInformation: "INVALID-KEY-INFORMATION"

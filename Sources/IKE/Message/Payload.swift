@@ -18,6 +18,8 @@ struct PayloadType: RawRepresentable, Hashable, Sendable {
     static let notification = PayloadType(rawValue: 11)
     static let delete = PayloadType(rawValue: 12)
     static let vendorID = PayloadType(rawValue: 13)
+    /// The attributes of mode configuration and XAUTH.
+    static let attributes = PayloadType(rawValue: 14)
     static let natDetection = PayloadType(rawValue: 20)
     static let natOriginalAddress = PayloadType(rawValue: 21)
     static let natDetectionDraft = PayloadType(rawValue: 130)
@@ -178,6 +180,12 @@ struct PayloadRules: Sendable {
     /// Quick mode, message 3: HDR*, HASH(3).
     static let quickModeLast = PayloadRules(
         first: .hash, occurrences: [.hash: 1...1, .vendorID: vendorIDs, .notification: notifications])
+
+    /// New group mode, message 1: HDR*, HASH(1), SA (RFC 2409 section 5.6).
+    static let newGroup = PayloadRules(first: .hash, occurrences: [.hash: 1...1, .securityAssociation: 1...1])
+
+    /// A transaction, message 1: HDR*, HASH, ATTR.
+    static let transaction = PayloadRules(first: .hash, occurrences: [.hash: 1...1, .attributes: 1...1])
 
     /// Informational: HDR*, HASH(1), N/D.
     static let informational = PayloadRules(

@@ -137,7 +137,12 @@ struct Pair {
                 bytes.span.bytes, from: transmit.local, to: transmit.remote, now: now, using: &generator)
             settle(index)
         case .packet(let spi):
-            guard sides[index].inbound[spi] != nil else { return sides[index].lostPackets += 1 }
+            guard sides[index].inbound[spi] != nil else {
+                sides[index].lostPackets += 1
+                sides[index].engine.noteUnknownSPI(
+                    spi, from: sides[1 - index].endpoint, now: now, using: &generator)
+                return settle(index)
+            }
             sides[index].receivedPackets += 1
             sides[index].engine.noteInboundTraffic(spi: spi)
             settle(index)
