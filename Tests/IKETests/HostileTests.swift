@@ -137,7 +137,7 @@ struct HostileTests {
             ([(13, Offers.natTraversal), (1, offer)], .payloadOrder), ([(1, offer), (4, [1, 2])], .unexpectedPayload),
             ([(1, offer), (33, [1])], .unexpectedPayload), ([(1, offer), (132, [0])], .fragment),
             ([(1, offer)] + Array(repeating: (13, [1]), count: 40), .duplicatePayload),
-            ([(1, offer)] + Array(repeating: (200, [1]), count: 70), .tooManyPayloads), ([(1, [])], .truncated),
+            ([(1, offer)] + Array(repeating: (200, [1]), count: 130), .tooManyPayloads), ([(1, [])], .truncated),
         ]
         for (payloads, drop) in cases {
             var world = World()

@@ -49,6 +49,7 @@ extension IKEEngine {
         forgetHalfOpen(cookie)
         peers[peer]?.associations.append(cookie)
         peers[peer]?.lastSuite = suite
+        peers[peer]?.lastMethod = outcome.offer.chosen.method
         peers[peer]?.capabilities = association.capabilities
         if case .initiating(let initiation) = begun { peers[peer]?.initiation = initiation.wanted }
         let lifetimes = configuration.lifetimes
@@ -65,6 +66,7 @@ extension IKEEngine {
                     cookies: association.cookies, nat: outcome.nat, vendorIDs: outcome.offer.vendorIDs,
                     lifetimeSeconds: seconds, isRenewal: isRenewal)))
         reportInitialContact(outcome.chain, peer: peer)
+        noteAlive(peer, now: now)
         endOldestAssociations(of: peer, now: now, using: &generator)
         let waiting = peers[peer]?.awaitingRekey ?? []
         peers[peer]?.awaitingRekey = []

@@ -493,7 +493,9 @@ extension IKEEngine {
         using generator: inout some RandomNumberGenerator
     ) -> Bool {
         let isTheirs = peer.initiation == nil && exchange == .aggressive
-        guard configuration.lifetimes.rekeysPhaseOne, !isTheirs, !peer.capabilities.contains(.microsoft) else {
+        guard configuration.lifetimes.rekeysPhaseOne, !isTheirs, !peer.capabilities.contains(.microsoft),
+            peer.lastMethod == .preSharedKey
+        else {
             return false
         }
         let isBusy = initiations.contains { cookie in
