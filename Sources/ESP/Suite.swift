@@ -46,6 +46,8 @@ public struct Integrity: Sendable, Hashable {
     public static let md5_96 = Integrity(hash: .md5, checkLength: 12)
     /// RFC 2404.
     public static let sha1_96 = Integrity(hash: .sha1, checkLength: 12)
+    /// RFC 4868's code cut as an early draft of it had it: old Android kernels, whatever they negotiate.
+    public static let sha256_96 = Integrity(hash: .sha256, checkLength: 12)
     /// RFC 4868.
     public static let sha256_128 = Integrity(hash: .sha256, checkLength: 16)
     /// RFC 4868.

@@ -60,6 +60,8 @@ public struct PhaseTwoAlgorithms: Sendable, Equatable {
     public var ciphers: [ESPCipher]
     /// Integrity algorithms for the ciphers that have none of their own.
     public var integrities: [ESPIntegrity]
+    /// Whether HMAC-SHA2-256 is cut to 96 bits, for Android up to 7: then no other client can use it.
+    public var truncatesSHA256 = false
 
     /// Explicit lists, the most wanted first.
     public init(ciphers: [ESPCipher], integrities: [ESPIntegrity]) {
@@ -71,7 +73,10 @@ public struct PhaseTwoAlgorithms: Sendable, Equatable {
         let all = ciphers.flatMap { cipher in
             cipher.isCombined
                 ? [ESPNegotiatedSuite(cipher: cipher, integrity: nil)]
-                : integrities.map { ESPNegotiatedSuite(cipher: cipher, integrity: $0) }
+                : integrities.map {
+                    let isCut = $0 == .hmacSHA256 && truncatesSHA256
+                    return ESPNegotiatedSuite(cipher: cipher, integrity: isCut ? .hmacSHA256Truncated96 : $0)
+                }
         }
         return Array(all.prefix(24))
     }
@@ -123,6 +128,19 @@ public struct IKEGroups: Sendable {
 
     /// No groups.
     public init() {}
+}
+
+/// How to find out that a peer is gone (RFC 3706).
+public struct IKEDeadPeerDetection: Sendable, Equatable {
+    /// After how long a silence a peer is asked whether it is there.
+    public var interval: Duration
+    /// How often it is asked, and after how long again, before it counts as dead.
+    public var attempts = 5
+    /// The pause between two questions.
+    public var pause: Duration = .seconds(5)
+
+    /// With questions after `interval`.
+    public init(interval: Duration) { self.interval = interval }
 }
 
 /// How long SAs live at most. The peer's own life is accepted up to these.
@@ -263,6 +281,8 @@ public struct IKEConfiguration: Sendable {
     /// Whether a Microsoft client is told that the gateway is not behind a NAT when it is. Without it, Windows connects
     /// to such a gateway only after a registry edit (AssumeUDPEncapsulationContextOnSendRule).
     public var hidesOwnNATFromWindows = true
+    /// Whether and when silent peers are asked whether they are there; only those that say they understand it.
+    public var deadPeerDetection: IKEDeadPeerDetection?
     /// Lifetimes.
     public var lifetimes = IKELifetimes()
     /// Limits.

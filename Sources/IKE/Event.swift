@@ -210,6 +210,8 @@ public enum IKEEvent: Sendable {
     case securityAssociationDeleted(peer: PeerID, inboundSPI: UInt32, reason: IKEEndReason)
     /// An ISAKMP SA is over. Its peer's IPsec SAs live on.
     case ikeSecurityAssociationEnded(peer: PeerID, cookies: IKECookies, reason: IKEEndReason)
+    /// A peer answers no R-U-THERE (RFC 3706). Nothing is ended by it: the gateway decides. It comes once for a silence.
+    case peerUnresponsive(PeerID)
     /// The last SA of a peer is gone: its number will not be used again.
     case peerEnded(PeerID)
     /// A peer was refused.

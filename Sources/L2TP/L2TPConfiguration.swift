@@ -22,8 +22,8 @@ public struct L2TPConfiguration: Sendable {
     /// How often a message is sent again before the tunnel counts as dead (5.8 recommends 5).
     public var retransmissionsMaximum = 5
     /// The same for the HELLO that asks whether the older tunnel of a client that dialled anew is alive: there is
-    /// reason to think that it is not, so 7 s of silence must do.
-    public var probeRetransmissionsMaximum = 2
+    /// reason to think that it is not, so 3 s of silence must do.
+    public var probeRetransmissionsMaximum = 1
     /// How long an acknowledgement waits for a message to ride on (5.8: the ZLB may be delayed, but well below the
     /// peer's retransmission timer).
     public var acknowledgementDelay: Duration = .milliseconds(50)

@@ -171,7 +171,7 @@ struct PairTests {
 
     /// All seeds with `IKE_PAIR_SEEDS=10000`.
     static var seeds: Range<UInt64> {
-        let count = getenv("IKE_PAIR_SEEDS").flatMap { UInt64(String(cString: $0)) } ?? 150
+        let count = getenv("IKE_PAIR_SEEDS").flatMap { UInt64(String(cString: $0)) } ?? 100
         return 0..<count
     }
 

@@ -126,4 +126,58 @@ struct QuirkTests {
         refused.dialIn()
         #expect(refused.refusals.map(\.reason) == [.noProposalChosen])
     }
+
+    @Test(
+        "dead peer detection: a silent peer is asked and answers; one that is gone is reported once, and nothing ends")
+    func deadPeer() {
+        var pair = Pair { configuration, side in
+            if side == 0 { configuration.deadPeerDetection = IKEDeadPeerDetection(interval: .seconds(20)) }
+        }
+        pair.connect()
+        let before = pair.messages.count
+        pair.run(for: .seconds(200))
+        // A question and an answer for each silence.
+        #expect((16...22).contains(pair.messages.count - before))
+        #expect(pair.sides[0].unresponsive == 0)
+        pair.filter = { _, target in target == 0 }
+        pair.run(for: .seconds(300))
+        #expect(pair.sides[0].unresponsive == 1)
+        #expect(pair.sides[0].inbound.count == 1 && pair.sides[0].peersEnded == 0)
+        pair.filter = { _, _ in true }
+        pair.quickMode()
+        pair.run(for: .seconds(100))
+        #expect(pair.sides[0].unresponsive == 1 && pair.sides[0].inbound.count == 2)
+    }
+
+    @Test("a peer without the vendor id of dead peer detection, as Windows is, is never asked")
+    func noDeadPeerDetection() {
+        var settings = TestInitiator.Settings()
+        settings.vendorIDs = Offers.windowsVendorIDs
+        var world = World(settings: settings) { $0.deadPeerDetection = IKEDeadPeerDetection(interval: .seconds(5)) }
+        world.dialIn()
+        let sent = world.sent.count
+        world.run(for: .seconds(300))
+        #expect(world.sent.count == sent)
+    }
+
+    @Test("Android's HMAC-SHA2-256 of 96 bits, where the switch says so; our rekey offers the same again")
+    func truncation() {
+        var settings = TestInitiator.Settings()
+        settings.quickOffer = { Offers.strongSwanQuick(spi: $0, mode: $1, combined: false) }
+        for cuts in [false, true] {
+            var world = World(settings: settings) { $0.phaseTwo.truncatesSHA256 = cuts }
+            world.dialIn()
+            #expect(world.keysAgree)
+            #expect(world.ready.first?.suite.integrity == (cuts ? .hmacSHA256Truncated96 : .hmacSHA256))
+        }
+        var pair = Pair { configuration, _ in
+            configuration.phaseTwo = PhaseTwoAlgorithms(ciphers: [.aesCBC(keyBits: 256)], integrities: [.hmacSHA256])
+            configuration.phaseTwo.truncatesSHA256 = true
+        }
+        pair.connect()
+        pair.rekey(1)
+        pair.run(for: .seconds(1))
+        #expect(pair.isMirrored && pair.keysAgree && pair.sides[0].ready.count == 2)
+        #expect(pair.sides[0].ready.allSatisfy { $0.suite.integrity == .hmacSHA256Truncated96 })
+    }
 }

@@ -86,7 +86,7 @@ import Wire
         let new = try bench.connect(8)
         #expect(bench.server.session(old) != nil && bench.server.session(new) != nil)
         try bench.give(control(tunnel: new.tunnel.value, ns: 4, nr: 2, []))
-        try bench.wait(.seconds(8))
+        try bench.wait(.seconds(4))
         #expect(bench.server.session(old) == nil && bench.server.session(new) != nil)
         #expect(bench.events.contains(.tunnelEnded(old.tunnel, .unanswered)))
     }

@@ -19,6 +19,9 @@ extension ControlPlane {
         case .ikeSecurityAssociationEnded(let peer, let cookies, let reason):
             if peers[peer]?.cookies == cookies { peers[peer]?.cookies = nil }
             log.debug("IKE SA ended", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
+        case .peerUnresponsive(let peer):
+            // What it means for its sessions is for them to find out: by LCP's echoes and L2TP's HELLO, or by data.
+            log.notice("IKE peer does not answer", metadata: ["peer": "\(peer)", "from": "\(outerAddress(of: peer))"])
         case .peerEnded(let peer): peerEnded(peer, now: now)
         case .refused(let refusal): logRefusal(refusal)
         }
@@ -253,6 +256,7 @@ extension Suite {
         case .hmacMD5: integrity = .md5_96
         case .hmacSHA1, nil: integrity = .sha1_96
         case .hmacSHA256: integrity = .sha256_128
+        case .hmacSHA256Truncated96: integrity = .sha256_96
         case .hmacSHA384: integrity = .sha384_192
         case .hmacSHA512: integrity = .sha512_256
         }

@@ -196,6 +196,8 @@ struct Association: Sendable {
         var nextUsedMessageID = 0
         /// The last R-U-THERE sequence number (RFC 3706 section 7).
         var deadPeerSequence: UInt32?
+        /// The sequence number of our own R-U-THERE.
+        var ownSequence: UInt32?
 
         /// Remembers a message id, the oldest of `maximum` forgotten. False where it was used before.
         mutating func use(_ messageID: UInt32, maximum: Int) -> Bool {
@@ -373,6 +375,9 @@ struct Peer: Sendable {
     /// How its last ISAKMP SA was made, for a successor when there is none left.
     var lastSuite: PhaseOneSuite?
     var capabilities: PeerCapabilities = []
+    /// When it was last heard of, and how many R-U-THERE it has left without an answer since.
+    var lastHeard: Instant?
+    var unanswered = 0
     /// How we began it, where we did.
     var initiation: IKEInitiation?
     /// Our cookies of its ISAKMP SAs, the newest last.

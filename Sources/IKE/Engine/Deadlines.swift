@@ -26,6 +26,9 @@ struct DeadlineQueue<Key: Hashable & Sendable>: Sendable {
         compactIfNeeded()
     }
 
+    /// Whether `key` has a deadline.
+    func contains(_ key: Key) -> Bool { current[key] != nil }
+
     /// Sets a deadline that is there already to `instant` where that is earlier.
     mutating func advance(_ key: Key, to instant: Instant) {
         guard let known = current[key], instant < known else { return }

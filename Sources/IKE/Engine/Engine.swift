@@ -73,6 +73,8 @@ public struct IKEEngine: Sendable {
         case rekeyChild(UInt32)
         /// What a pair of IPsec SAs replaced may be deleted.
         case settle(UInt32)
+        /// A peer has been silent for long, or has not answered an R-U-THERE.
+        case deadPeer(PeerID)
         /// A message of ours has no answer yet.
         case retransmission(RetransmissionKey)
         /// A quick mode must be over.
@@ -193,6 +195,7 @@ public struct IKEEngine: Sendable {
             case .rekeyAssociation(let cookie): rekeyAssociation(cookie, now: now, using: &generator)
             case .rekeyChild(let spi): rekeyIsDue(spi, now: now, using: &generator)
             case .settle(let spi): settleIsDue(spi, now: now, using: &generator)
+            case .deadPeer(let peer): deadPeerIsDue(peer, now: now, using: &generator)
             case .retransmission(let key): retransmit(key, now: now, using: &generator)
             case .quickMode(let id): endQuickMode(id, now: now, using: &generator)
             case .child(let spi): endChild(spi, reason: .expired, announce: true, now: now, using: &generator)

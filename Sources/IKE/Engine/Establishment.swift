@@ -67,6 +67,7 @@ extension IKEEngine {
                     cookies: association.cookies, nat: outcome.nat, vendorIDs: outcome.offer.vendorIDs,
                     lifetimeSeconds: seconds, isRenewal: isRenewal)))
         reportInitialContact(outcome.chain, peer: peer)
+        noteAlive(peer, now: now)
         endOldestAssociations(of: peer, now: now, using: &generator)
         let waiting = peers[peer]?.awaitingRekey ?? []
         peers[peer]?.awaitingRekey = []

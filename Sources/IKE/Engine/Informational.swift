@@ -28,6 +28,7 @@ extension IKEEngine {
         try chain.check(.informational)
         let maximum = limits.usedMessageIDsMaximum
         let isNew = update(cookie) { $0.use(messageID, maximum: maximum) } ?? false
+        if isNew { noteAlive(established.peer, now: now) }
         // A peer may send the same R-U-THERE again; everything else counts once.
         for body in chain.all(.notification) {
             try receiveNotification(body, association, isNew: isNew, message, now: now, using: &generator)
@@ -97,6 +98,7 @@ extension IKEEngine {
         switch notification.type {
         case .areYouThere:
             try answerAreYouThere(notification, association, established, message, using: &generator)
+        case .areYouThereAcknowledged where isNew: break
         case .initialContact where isNew: emit(.initialContact(established.peer))
         case .responderLifetime where isNew: receiveLifetime(body, notification, association, now: now)
         case let type where isNew && type.isError:

@@ -31,6 +31,7 @@ extension IKEEngine {
     /// Forgets a peer and all that is its own, without a word and without an event.
     public mutating func forget(_ peer: PeerID) {
         guard let known = peers.removeValue(forKey: peer) else { return }
+        deadlines.remove(.deadPeer(peer))
         removeKey(of: known)
         for spi in known.children {
             children[spi] = nil
@@ -139,6 +140,7 @@ extension IKEEngine {
         guard let known = peers[peer], known.isEmpty else { return }
         removeKey(of: known)
         peers[peer] = nil
+        deadlines.remove(.deadPeer(peer))
         emit(.peerEnded(peer))
     }
 }

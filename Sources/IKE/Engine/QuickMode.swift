@@ -50,6 +50,7 @@ extension IKEEngine {
         guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
         let maximum = limits.usedMessageIDsMaximum
         guard update(id.cookie, { $0.use(id.messageID, maximum: maximum) }) ?? false else { throw .repeatedMessageID }
+        noteAlive(established.peer, now: now)
         // From here on the peer is authenticated, and deserves a reason for what it does not get.
         do throws(IKEDrop) {
             try chain.check(.quickModeFirst)
@@ -356,6 +357,7 @@ extension IKEEngine {
         guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
         _ = update(id.cookie) { $0.quickModes[id.messageID]?.state = .finished }
         self.answered(.quickMode(id))
+        noteAlive(established.peer, now: now)
         confirm(answered.inboundSPI)
         // HASH(3) covers our nonce: the peer is there now, and not in a recording.
         move(established.peer, to: message.path, cookie: id.cookie)

@@ -196,6 +196,7 @@ extension IKEEngine {
         let expected = keys.messageHash(id.messageID.octets, sent.nonce, chain.bytesAfterFirst)
         guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
         answered(.quickMode(id))
+        noteAlive(established.peer, now: now)
         do throws(IKEDrop) {
             try chain.check(.quickModeSecond)
             let answer = try readAnswer(chain, sent, established, message)
@@ -228,7 +229,10 @@ extension IKEEngine {
         guard payload.proposals.count == 1, payload.proposals[0].transforms.count == 1 else { throw .malformedProposal }
         var algorithms = configuration.phaseTwo
         algorithms.ciphers = sent.proposed.suites.map(\.cipher)
-        algorithms.integrities = sent.proposed.suites.compactMap(\.integrity)
+        algorithms.integrities = sent.proposed.suites.compactMap(\.integrity).compactMap {
+            ESPIntegrity(rawValue: $0.attribute)
+        }
+        algorithms.truncatesSHA256 = sent.proposed.suites.contains { $0.integrity == .hmacSHA256Truncated96 }
         let negotiation = PhaseTwoNegotiation(
             algorithms: algorithms, groups: agreed.group.map { [$0] } ?? [],
             path: agreed.mode.isUDPEncapsulated ? .translated : .unknown, hasKeyExchange: chain[.keyExchange] != nil)

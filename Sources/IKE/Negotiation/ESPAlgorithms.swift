@@ -81,13 +81,19 @@ public enum ESPIntegrity: UInt16, Sendable, CaseIterable, CustomStringConvertibl
     case hmacSHA384 = 6
     /// HMAC-SHA2-512-256.
     case hmacSHA512 = 7
+    /// HMAC-SHA2-256 cut to 96 bits, as a draft had it: Android up to 7 and old Linux kernels. It travels under the
+    /// number of HMAC-SHA2-256-128, so that only the configuration can tell them apart.
+    case hmacSHA256Truncated96 = 252
+
+    /// The attribute's value on the wire.
+    var attribute: UInt16 { self == .hmacSHA256Truncated96 ? Self.hmacSHA256.rawValue : rawValue }
 
     /// The key's length in bytes: that of the digest.
     public var keyBytes: Int {
         switch self {
         case .hmacMD5: 16
         case .hmacSHA1: 20
-        case .hmacSHA256: 32
+        case .hmacSHA256, .hmacSHA256Truncated96: 32
         case .hmacSHA384: 48
         case .hmacSHA512: 64
         }
@@ -101,6 +107,7 @@ public enum ESPIntegrity: UInt16, Sendable, CaseIterable, CustomStringConvertibl
         case .hmacSHA256: "sha256"
         case .hmacSHA384: "sha384"
         case .hmacSHA512: "sha512"
+        case .hmacSHA256Truncated96: "sha256-96"
         }
     }
 }

@@ -62,7 +62,7 @@ struct PhaseTwoNegotiation {
         }
         attributes += Attribute.bytes(Class.encapsulationMode, UInt64(mode.rawValue))
         if let integrity = suite.integrity {
-            attributes += Attribute.bytes(Class.authentication, UInt64(integrity.rawValue))
+            attributes += Attribute.bytes(Class.authentication, UInt64(integrity.attribute))
         }
         switch suite.cipher {
         case .aesCBC(let keyBits), .aesGCM(let keyBits, _):
@@ -118,7 +118,9 @@ struct PhaseTwoNegotiation {
     private func rank(_ choice: ChosenPhaseTwo) -> [Int] {
         [
             algorithms.ciphers.firstIndex(of: choice.suite.cipher) ?? .max,
-            choice.suite.integrity.flatMap { algorithms.integrities.firstIndex(of: $0) } ?? 0,
+            choice.suite.integrity.flatMap { integrity in
+                algorithms.integrities.firstIndex { $0.attribute == integrity.attribute }
+            } ?? 0,
             choice.group.flatMap { groups.firstIndex(of: $0) } ?? 0,
         ]
     }
@@ -145,11 +147,15 @@ struct PhaseTwoNegotiation {
         guard let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]),
             algorithms.ciphers.contains(cipher)
         else { return refuse(.encryption) }
-        let integrity = Self.integrity(numbers)
+        var integrity = Self.integrity(numbers)
         if cipher.isCombined {
             guard numbers[Class.authentication] == nil else { return refuse(.integrity) }
         } else {
-            guard let integrity, algorithms.integrities.contains(integrity) else { return refuse(.integrity) }
+            guard let wanted = integrity, algorithms.integrities.contains(wanted), wanted != .hmacSHA256Truncated96
+            else {
+                return refuse(.integrity)
+            }
+            if wanted == .hmacSHA256, algorithms.truncatesSHA256 { integrity = .hmacSHA256Truncated96 }
         }
         guard let mode = mode(numbers) else { return refuse(.encapsulationMode) }
         let group = numbers[Class.group].flatMap { UInt16(exactly: $0) }.flatMap(DiffieHellmanGroup.init(rawValue:))

@@ -19,6 +19,7 @@ struct Pair {
         var requests: [QuickModeRequest] = []
         var ended: [(spi: UInt32, reason: IKEEndReason)] = []
         var peersEnded = 0
+        var unresponsive = 0
         var accepts = true
         /// Packets of the peer's that no SA here was for.
         var lostPackets = 0
@@ -111,6 +112,7 @@ struct Pair {
             let outbound = sides[index].inbound.removeValue(forKey: spi)
             sides[index].outbound.removeAll { $0 == outbound }
         case .peerEnded: sides[index].peersEnded += 1
+        case .peerUnresponsive: sides[index].unresponsive += 1
         case .refused(let refusal): sides[index].refusals.append(refusal)
         default: break
         }

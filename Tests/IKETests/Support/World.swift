@@ -37,6 +37,8 @@ struct World {
     /// What the client has sent.
     var recorded: [(bytes: [UInt8], floated: Bool)] = []
     private var flights: [Flight] = []
+    private var fragments: [[UInt8]: [Int: [UInt8]]] = [:]
+    private var lastFragments: [[UInt8]: Int] = [:]
     private var generator: SplitMix
     private var nextSPI: UInt32 = 0x1000
 
@@ -106,6 +108,17 @@ struct World {
         }
     }
 
+    /// The message that a datagram to the client is, or completes.
+    private mutating func whole(_ bytes: [UInt8]) -> [UInt8]? {
+        guard bytes.count > 36, bytes[16] == 132 else { return bytes }
+        let (id, number, isLast) = (Array(bytes[32..<34]), Int(bytes[34]), bytes[35] == 1)
+        if isLast { lastFragments[id] = number }
+        fragments[id, default: [:]][number] = Array(bytes.dropFirst(36))
+        guard let last = lastFragments[id], fragments[id]?.count == last else { return nil }
+        defer { fragments[id] = nil }
+        return (1...last).flatMap { fragments[id]?[$0] ?? [] }
+    }
+
     /// Moves the clock to where something happens, until `duration` is over.
     mutating func run(for duration: Duration) {
         let end = now + duration
@@ -125,7 +138,7 @@ struct World {
                 if flight.toGateway {
                     deliver(flight.bytes, floated: flight.floated)
                 } else {
-                    client.receive(flight.bytes, now: now)
+                    if let bytes = whole(flight.bytes) { client.receive(bytes, now: now) }
                 }
                 continue
             }

@@ -228,7 +228,7 @@ case_lost_client() {
     connect direct $ALICE $ALICE_PASSWORD || return 1
     DETAILS="in again $(in_seconds $(($(milliseconds) - begun))) s after it began to dial"
     in_guest direct 30 pings || because "pings are lost: $ANSWER" || return 1
-    within 3 sessions_number 1 || because "the lost session is still there: $(sessions 2>&1)" || return 1
+    within 8 sessions_number 1 || because "the lost session is still there: $(sessions 2>&1)" || return 1
     hang_up direct && no_sessions 3
 }
 
