@@ -38,7 +38,7 @@ let package = Package(
         // The name that the double's own code knows its module by.
         .target(
             name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography"], path: "Linked/IKE-doubles",
-            swiftSettings: room),
+            sources: ["Support", "CertificateVectors.swift"], swiftSettings: room),
         .target(
             name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], path: "Linked/L2TP-doubles",
             sources: ["Messages.swift"], swiftSettings: room),
