@@ -35,7 +35,7 @@ enum IKEEncryptedFuzz {
     }
 
     /// The gateway and a client behind a NAT, as far as the stage says. Made once, and copied for each input.
-    private static let worlds: [World] = Stage.allCases.map { stage in
+    nonisolated(unsafe) private static let worlds: [World] = Stage.allCases.map { stage in
         var settings = TestInitiator.Settings()
         settings.offer = Offers.offer([Offers.phaseOne(Offers.aes, 256, Offers.sha256, 31, life: Offers.hour)])
         var world = World(profile: .legacy, settings: settings) { configuration in

@@ -1,7 +1,7 @@
 import Cryptography
-import IKE
 import Wire
 
+@testable import IKE
 @testable import IKETests
 
 /// Whole datagrams of strangers who do not know the pre-shared key: whatever they send, nobody is let in, nobody is
@@ -30,6 +30,13 @@ enum IKEFuzz {
         configuration.limits.unauthenticatedMaximum = 4
         configuration.limits.unauthenticatedPerAddressMaximum = 3
         configuration.limits.workQueueMaximum = 4
+        configuration.limits.aggressiveMaximum = 3
+        configuration.limits.aggressivePerAddressMaximum = 2
+        configuration.limits.partialMessagesMaximum = 3
+        configuration.limits.partialMessagesPerAddressMaximum = 2
+        configuration.limits.partialFirstMessagesMaximum = 2
+        configuration.limits.partialFirstMessagesPerAddressMaximum = 1
+        configuration.groups.byName["group"] = SecretBytes(utf8: "group key")
         return configuration
     }()
     fileprivate static let template = IKEEngine(configuration: configuration)
@@ -42,6 +49,8 @@ enum IKEFuzz {
         var responderCookie = [UInt8](repeating: 0, count: 8)
         var last: [UInt8] = []
         var addresses: Set<IPAddress> = []
+        /// The bytes of all fragments, which are a question together.
+        var fragmentBytes = 0
     }
 
     static func run(_ input: Script) {
@@ -61,6 +70,7 @@ enum IKEFuzz {
         play.pass(configuration.limits.exchangeLifetime + .seconds(1))
         require(play.engine.associationCount == 0 && play.engine.halfOpenCount == 0, "all are forgotten")
         require(play.engine.peerCount == 0 && play.engine.securityAssociationCount == 0, "nobody was let in")
+        require(play.engine.partialMessages.isEmpty, "no fragment is left")
         require(play.engine.nextDeadline == nil, "nothing is left to wait for")
     }
 
@@ -88,7 +98,43 @@ enum IKEFuzz {
                     body: chain([(11, be32(1) + [1, 0] + be16(14))])))
         }
         all.append(("exchanges", writer.bytes))
+        all.append(("aggressive", aggressive(quick)))
+        all.append(("fragments", fragments(quick)))
         return all
+    }
+
+    /// Aggressive mode's first message, with a group's name.
+    private static func aggressive(_ offer: [UInt8]) -> [UInt8] {
+        var settings = TestInitiator.Settings()
+        (settings.offer, settings.aggressiveGroup) = (offer, .curve25519)
+        settings.identity = [11, 0, 0, 0] + Array("group".utf8)
+        var client = TestInitiator(settings)
+        client.start(now: .zero)
+        var writer = ScriptWriter()
+        writer.byte(0)
+        writer.block(client.firstMessage)
+        writer.raw([Kind.repeated, Kind.time | 2, Kind.repeated | Kind.otherAddress])
+        return writer.bytes
+    }
+
+    /// The first message in fragments: the last one first, and the first one twice.
+    private static func fragments(_ offer: [UInt8]) -> [UInt8] {
+        var settings = TestInitiator.Settings()
+        settings.offer = offer
+        var client = TestInitiator(settings)
+        client.start(now: .zero)
+        let whole = client.firstMessage
+        let starts = Array(stride(from: 0, to: whole.count, by: 80))
+        var writer = ScriptWriter()
+        for (index, start) in starts.enumerated().reversed() + [(0, 0)] {
+            let data = Array(whole[start..<min(start + 80, whole.count)])
+            let body = be16(1) + [UInt8(index + 1), index + 1 == starts.count ? 1 : 0] + data
+            writer.byte(0)
+            writer.block(
+                message(
+                    Array(whole[0..<8]), Array(whole[8..<16]), exchange: 2, first: 132, body: chain([(132, body)])))
+        }
+        return writer.bytes
     }
 
     /// What a client sends up to message 5, which a stranger cannot make: it is encrypted with a wrong key here.
@@ -130,22 +176,28 @@ extension IKEFuzz.Play {
         addresses.insert(remote.address)
         engine.receive(bytes.span.bytes, from: remote, to: local, now: now, using: &generator)
 
+        let isFragment = bytes.count > 16 && bytes[16] == 132
+        if isFragment { fragmentBytes += bytes.count }
+        let questionBytes = isFragment ? fragmentBytes : bytes.count
+        // A first message; no later one has proved more than that its sender receives at its address.
+        let isFirst = bytes.count < 16 || bytes[8..<16].allSatisfy { $0 == 0 }
         let answers = drain()
         require(answers.count <= 1, "one answer at most to one datagram")
-        for (answer, transmit) in answers {
+        let computed = compute()
+        for (answer, transmit) in answers + computed {
             // A repeated answer may go to the exchange's own address, which has spoken too.
             require(addresses.contains(transmit.remote.address), "only who has spoken is spoken to")
-            // Any first message, and any message that names no exchange of ours.
-            if bytes.count < 16 || bytes[8..<16].allSatisfy({ $0 == 0 }) {
-                require(transmit.remote == remote, "the answer goes to where the question came from")
-                require(answer.count * 2 <= bytes.count * 3, "\(bytes.count) bytes get \(answer.count)")
-            }
+            guard isFirst else { continue }
+            require(transmit.remote.address == remote.address, "the answer goes to where the question came from")
+            require(answer.count * 2 <= questionBytes * 3, "\(questionBytes) bytes get \(answer.count)")
         }
-        compute()
         let limits = engine.configuration.limits
         require(engine.halfOpenCount <= limits.halfOpenMaximum, "half-open exchanges are bounded")
         require(
             engine.associationCount <= limits.halfOpenMaximum + limits.unauthenticatedMaximum, "exchanges are bounded")
+        require(
+            engine.partialMessages.count <= limits.partialMessagesMaximum + limits.partialFirstMessagesMaximum,
+            "messages in fragments are bounded")
     }
 
     mutating func pass(_ duration: Duration) {
@@ -155,14 +207,18 @@ extension IKEFuzz.Play {
         require(drain().isEmpty, "a responder sends nothing unasked")
     }
 
-    private mutating func compute() {
+    private mutating func compute() -> [(bytes: [UInt8], transmit: IKETransmit)] {
+        var all: [(bytes: [UInt8], transmit: IKETransmit)] = []
         while let work = engine.pollWork() {
             let isCheap = work.group == .curve25519 || work.group == .ecp256
             guard isCheap, computationsLeft > 0 else { continue }
             computationsLeft -= 1
             engine.complete(work.perform(), now: now, using: &generator)
-            require(drain().count <= 1, "one message 4 at most")
+            let answers = drain()
+            require(answers.count <= 1, "one answer at most to one computation")
+            all += answers
         }
+        return all
     }
 
     /// Fetches what there is, and checks what can be said of every message and every event.

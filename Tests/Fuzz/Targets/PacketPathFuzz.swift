@@ -246,8 +246,8 @@ extension PacketPathFuzz.Bench {
         let dropped = PacketPathDrop.allCases.reduce(0) { $0 + path.drops[$1] }
         let told = path.reports.count { report in
             switch report {
-            case .ike, .control, .frame: true
-            case .peerMoved, .activity, .firstUse: false
+            case .ike, .control, .frame, .earlyFrame: true
+            case .peerMoved, .activity, .firstUse, .interfaceGone: false
             }
         }
         return esp + dropped + UInt64(told)
