@@ -63,7 +63,7 @@ struct CertificateConfigurationTests {
         #expect(loaded.identities.count == 1 && loaded.trust.revocationLists.isEmpty)
         #expect(!loaded.trust.requiresRevocationCheck && loaded.trust.strength == .modern)
         let ike = configuration.ike
-        #expect(ike.authenticationMethods == [.rsaSignature, .preSharedKey])
+        #expect(ike.policy.authenticationMethods == [.rsaSignature, .preSharedKey])
         #expect(ike.certificates != nil)
     }
 
@@ -73,14 +73,14 @@ struct CertificateConfigurationTests {
         #expect(configuration.authentication == [.certificate])
         #expect(configuration.preSharedKey == nil)
         let other = try load(users + "psk: labsecret\nauthentication: [certificate]\n" + Self.section).configuration
-        #expect(other.preSharedKey == nil && other.ike.authenticationMethods == [.rsaSignature])
+        #expect(other.preSharedKey == nil && other.ike.policy.authenticationMethods == [.rsaSignature])
     }
 
     @Test("without certificates everything is as it was")
     func without() throws {
         let configuration = try load(users + "psk: labsecret\n").configuration
         #expect(configuration.authentication == [.psk] && configuration.certificates == nil)
-        #expect(configuration.ike.authenticationMethods == [.preSharedKey])
+        #expect(configuration.ike.policy.authenticationMethods == [.preSharedKey])
         #expect(issues(users + "psk: labsecret\ncertificates:\n") == [])
     }
 
@@ -106,7 +106,7 @@ struct CertificateConfigurationTests {
         #expect(loaded.ownIdentity == .domainName && loaded.trust.requiresRevocationCheck)
         #expect(loaded.trust.strength == .legacy && loaded.trust.revocationLists.count == 1)
         #expect(
-            configuration.ike.authenticationMethods == [
+            configuration.ike.policy.authenticationMethods == [
                 .preSharedKey, .rsaSignature, .ecdsaSignatureP256, .ecdsaSignatureP384,
             ])
     }

@@ -52,7 +52,7 @@ private struct CertificateCase {
         let certificates = IKECertificates(trust: trust, identities: identities)
         return World(settings: try settings ?? self.settings(), seed: seed) { configuration in
             configuration.certificates = certificates
-            configuration.authenticationMethods = methods ?? certificates.methods + [.preSharedKey]
+            configuration.policy.authenticationMethods = methods ?? certificates.methods + [.preSharedKey]
         }
     }
 }
@@ -221,7 +221,7 @@ struct CertifiedPeerTests {
     @Test("no main mode of ours carries on with a key what a certificate began")
     func successor() throws {
         var world = try CertificateCase().world()
-        world.engine.configuration.lifetimes.ikeMaximumSeconds = 60
+        world.engine.configuration.policy.lifetimes.ikeMaximumSeconds = 60
         world.dialIn()
         #expect(world.established.count == 1)
         let sent = world.sent.count

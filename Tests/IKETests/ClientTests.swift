@@ -152,7 +152,7 @@ struct ClientTests {
         #expect(refused.engine.associationCount == 0)
 
         for profile in [IKEProfile.legacy, .default] {
-            var world = World(profile: profile, settings: settings) { $0.enableModp1024() }
+            var world = World(profile: profile, settings: settings) { $0.policy.enableModp1024() }
             world.translate()
             world.dialIn()
             #expect(world.established.first?.suite == PhaseOneSuite(cipher: .aes256, hash: .sha256, group: .modp1024))

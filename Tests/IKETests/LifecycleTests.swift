@@ -128,7 +128,7 @@ struct LifecycleTests {
 
     @Test("our bounds cut a longer life")
     func bounds() {
-        var world = World { $0.lifetimes.ipsecMaximumSeconds = 600 }
+        var world = World { $0.policy.lifetimes.ipsecMaximumSeconds = 600 }
         world.dialIn()
         #expect(world.ready.first?.lifetimeSeconds == 600)
     }

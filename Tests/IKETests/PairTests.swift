@@ -13,7 +13,7 @@ struct PairTests {
     @Test("main mode and quick mode, begun by us, end with the same keys on both sides; PFS or not")
     func mainMode() {
         for group in [nil, .curve25519, .ecp256, .modp2048] as [DiffieHellmanGroup?] {
-            var pair = Pair { configuration, _ in configuration.phaseOne.groups.append(.modp2048) }
+            var pair = Pair { configuration, _ in configuration.policy.phaseOne.groups.append(.modp2048) }
             pair.connect {
                 $0.sendsInitialContact = true
             } quick: {
@@ -58,7 +58,8 @@ struct PairTests {
         #expect(silent.sides[0].refusals.first?.cookies.initiator == cookie)
         #expect(silent.sides[0].engine.associationCount == 0 && silent.sides[0].engine.nextDeadline == nil)
 
-        var refused = Pair { configuration, side in if side == 1 { configuration.phaseOne.groups = [.modp3072] } }
+        var refused = Pair { configuration, side in if side == 1 { configuration.policy.phaseOne.groups = [.modp3072] }
+        }
         _ = refused.initiate()
         refused.run(for: .seconds(70))
         #expect(refused.sides[0].refusals.first?.detail == "NO-PROPOSAL-CHOSEN")
@@ -75,8 +76,8 @@ struct PairTests {
     @Test("a life of seconds: a successor in time, the old pair deleted when the new one is used, no packet lost")
     func rekey() {
         var pair = Pair { configuration, _ in
-            configuration.lifetimes.ipsecMaximumSeconds = 100
-            configuration.lifetimes.ikeMaximumSeconds = 250
+            configuration.policy.lifetimes.ipsecMaximumSeconds = 100
+            configuration.policy.lifetimes.ikeMaximumSeconds = 250
         }
         pair.connect { _ in
         } quick: {
@@ -94,7 +95,7 @@ struct PairTests {
 
     @Test("a life of kilobytes: a successor before the last of them, the end at the last")
     func volume() throws {
-        var pair = Pair { configuration, _ in configuration.lifetimes.ipsecMaximumKilobytes = 1000 }
+        var pair = Pair { configuration, _ in configuration.policy.lifetimes.ipsecMaximumKilobytes = 1000 }
         pair.connect()
         let spi = try #require(pair.sides[0].ready.first?.inboundSPI)
         #expect(pair.sides[0].ready.first?.lifetimeKilobytes == 1000)
@@ -114,8 +115,8 @@ struct PairTests {
     @Test("RESPONDER-LIFETIME is sent where ours is shorter, and both keep to it")
     func responderLifetime() {
         var pair = Pair { configuration, side in
-            configuration.lifetimes.ipsecMaximumSeconds = side == 0 ? 3600 : 600
-            configuration.lifetimes.ipsecMaximumKilobytes = side == 0 ? nil : 70_000
+            configuration.policy.lifetimes.ipsecMaximumSeconds = side == 0 ? 3600 : 600
+            configuration.policy.lifetimes.ipsecMaximumKilobytes = side == 0 ? nil : 70_000
         }
         pair.connect()
         for side in pair.sides {
@@ -128,8 +129,8 @@ struct PairTests {
     func refusedRekey() throws {
         for refuses in [true, false] {
             var pair = Pair { configuration, side in
-                configuration.lifetimes.ipsecMaximumSeconds = 600
-                configuration.lifetimes.rekeyShare = side == 0 ? 0.85...0.86 : 1...1
+                configuration.policy.lifetimes.ipsecMaximumSeconds = 600
+                configuration.policy.lifetimes.rekeyShare = side == 0 ? 0.85...0.86 : 1...1
             }
             pair.connect()
             pair.startTraffic(.seconds(5))
@@ -179,8 +180,8 @@ struct PairTests {
     func faults() {
         for seed in Self.seeds {
             var pair = Pair(seed: seed) { configuration, _ in
-                configuration.lifetimes.ipsecMaximumSeconds = 300
-                configuration.lifetimes.ikeMaximumSeconds = 400
+                configuration.policy.lifetimes.ipsecMaximumSeconds = 300
+                configuration.policy.lifetimes.ikeMaximumSeconds = 400
                 if seed % 3 == 0 { configuration.groups.acceptsAny = true }
             }
             let share = Double(seed % 5) * 0.06

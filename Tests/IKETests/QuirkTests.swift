@@ -113,15 +113,16 @@ struct QuirkTests {
         settings.quickOffer = { Offers.racoonQuick(spi: $0, mode: $1) }
         let inside = try #require(IPv4Network(allowedAddress, prefixLength: 24))
         let narrow = try #require(IPv4Network(allowedAddress, prefixLength: 32))
-        let legacy = IKERule(
-            inside, phaseOne: PhaseOneAlgorithms(ciphers: [.tripleDES], hashes: [.md5], groups: [.modp1024]),
-            phaseTwo: PhaseTwoAlgorithms(ciphers: [.tripleDES], integrities: [.hmacMD5]))
+        var old = IKEPolicy(.default)
+        old.phaseOne = PhaseOneAlgorithms(ciphers: [.tripleDES], hashes: [.md5], groups: [.modp1024])
+        old.phaseTwo = PhaseTwoAlgorithms(ciphers: [.tripleDES], integrities: [.hmacMD5])
+        let legacy = IKERule("old", networks: [inside], policy: old)
         var world = World(settings: settings) { $0.rules = [legacy] }
         world.dialIn()
         #expect(world.keysAgree)
         #expect(world.established.first?.suite.description.contains("md5") == true)
         #expect(world.ready.first?.suite.description == "3des-md5")
-        let modern = IKERule(narrow, phaseOne: PhaseOneAlgorithms(.modern), phaseTwo: PhaseTwoAlgorithms(.modern))
+        let modern = IKERule("new", networks: [narrow], policy: IKEPolicy(.modern))
         var refused = World(settings: settings) { $0.rules = [legacy, modern] }
         refused.dialIn()
         #expect(refused.refusals.map(\.reason) == [.noProposalChosen])
@@ -131,7 +132,7 @@ struct QuirkTests {
         "dead peer detection: a silent peer is asked and answers; one that is gone is reported once, and nothing ends")
     func deadPeer() {
         var pair = Pair { configuration, side in
-            if side == 0 { configuration.deadPeerDetection = IKEDeadPeerDetection(interval: .seconds(20)) }
+            if side == 0 { configuration.policy.deadPeerDetection = IKEDeadPeerDetection(interval: .seconds(20)) }
         }
         pair.connect()
         let before = pair.messages.count
@@ -153,7 +154,9 @@ struct QuirkTests {
     func noDeadPeerDetection() {
         var settings = TestInitiator.Settings()
         settings.vendorIDs = Offers.windowsVendorIDs
-        var world = World(settings: settings) { $0.deadPeerDetection = IKEDeadPeerDetection(interval: .seconds(5)) }
+        var world = World(settings: settings) {
+            $0.policy.deadPeerDetection = IKEDeadPeerDetection(interval: .seconds(5))
+        }
         world.dialIn()
         let sent = world.sent.count
         world.run(for: .seconds(300))
@@ -165,14 +168,15 @@ struct QuirkTests {
         var settings = TestInitiator.Settings()
         settings.quickOffer = { Offers.strongSwanQuick(spi: $0, mode: $1, combined: false) }
         for cuts in [false, true] {
-            var world = World(settings: settings) { $0.phaseTwo.truncatesSHA256 = cuts }
+            var world = World(settings: settings) { $0.policy.phaseTwo.truncatesSHA256 = cuts }
             world.dialIn()
             #expect(world.keysAgree)
             #expect(world.ready.first?.suite.integrity == (cuts ? .hmacSHA256Truncated96 : .hmacSHA256))
         }
         var pair = Pair { configuration, _ in
-            configuration.phaseTwo = PhaseTwoAlgorithms(ciphers: [.aesCBC(keyBits: 256)], integrities: [.hmacSHA256])
-            configuration.phaseTwo.truncatesSHA256 = true
+            configuration.policy.phaseTwo = PhaseTwoAlgorithms(
+                ciphers: [.aesCBC(keyBits: 256)], integrities: [.hmacSHA256])
+            configuration.policy.phaseTwo.truncatesSHA256 = true
         }
         pair.connect()
         pair.rekey(1)

@@ -16,14 +16,15 @@ extension GatewayConfiguration {
             case .legacy: .legacy
             }
         var ike = IKEConfiguration(profile: ikeProfile, preSharedKeys: PreSharedKeys(defaultKey: preSharedKey))
-        ike.authenticationMethods = authentication.flatMap { kind -> [PhaseOneAuthenticationMethod] in
+        ike.policy.authenticationMethods = authentication.flatMap { kind -> [PhaseOneAuthenticationMethod] in
             kind == .psk ? [.preSharedKey] : certificates?.loaded.methods ?? []
         }
         ike.certificates = certificates?.loaded
-        if enablesModp1024 { ike.enableModp1024() }
+        if enablesModp1024 { ike.policy.enableModp1024() }
         ike.identityAddress = publicAddress.map { .v4($0) }
-        ike.lifetimes.ikeMaximumSeconds = UInt64(clamping: lifetimes.ike.components.seconds)
-        ike.lifetimes.ipsecMaximumSeconds = UInt64(clamping: lifetimes.ipsec.components.seconds)
+        ike.policy.lifetimes.ikeMaximumSeconds = UInt64(clamping: lifetimes.ike.components.seconds)
+        ike.policy.lifetimes.ipsecMaximumSeconds = UInt64(clamping: lifetimes.ipsec.components.seconds)
+        ike.policy.lifetimes.ipsecMaximumKilobytes = lifetimes.ipsecKilobytes
         ike.limits.halfOpenMaximum = limits.halfOpenExchanges
         ike.limits.halfOpenPerAddressMaximum = limits.halfOpenExchangesPerAddress
         return ike

@@ -101,7 +101,7 @@ extension IKEEngine {
             throw .noPreSharedKey
         }
         // The group cannot be negotiated: the public value is there already, and its length tells which groups it can be.
-        var algorithms = configuration.algorithms(for: message.path.remote.address).phaseOne
+        var algorithms = policy(for: message.path).phaseOne
         algorithms.groups.removeAll { $0.publicValueLength != publicValue.count }
         let chosen: ChosenPhaseOne
         switch PhaseOneNegotiation(algorithms: algorithms).choose(from: payload) {

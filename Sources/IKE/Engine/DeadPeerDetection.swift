@@ -4,10 +4,10 @@ import Wire
 extension IKEEngine {
     /// Tells that something authentic came from a peer. The gateway may tell it of ESP traffic, which spares the questions.
     public mutating func noteAlive(_ peer: PeerID, now: Instant) {
-        guard peers[peer] != nil else { return }
+        guard let known = peers[peer] else { return }
         peers[peer]?.lastHeard = now
-        guard let detection = configuration.deadPeerDetection else { return }
-        let isAwaited = peers[peer]?.unanswered ?? 0 > 0
+        guard let detection = policy(for: known.path).deadPeerDetection else { return }
+        let isAwaited = known.unanswered > 0
         peers[peer]?.unanswered = 0
         if isAwaited || !deadlines.contains(.deadPeer(peer)) {
             deadlines.set(.deadPeer(peer), now + detection.interval)
@@ -18,7 +18,7 @@ extension IKEEngine {
     mutating func deadPeerIsDue(
         _ peer: PeerID, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
-        guard let known = peers[peer], let detection = configuration.deadPeerDetection else { return }
+        guard let known = peers[peer], let detection = policy(for: known.path).deadPeerDetection else { return }
         if known.unanswered == 0, let heard = known.lastHeard, heard + detection.interval > now {
             return deadlines.set(.deadPeer(peer), heard + detection.interval)
         }

@@ -116,6 +116,9 @@ public struct IKEEngine: Sendable {
 
     var limits: IKELimits { configuration.limits }
 
+    /// What the operator decided about who is at the other end of `path`.
+    func policy(for path: IKEPath) -> IKEPolicy { configuration.policy(for: path.remote.address) }
+
     /// How many exchanges have not shown that their peer receives at its address.
     public var halfOpenCount: Int { halfOpen.count }
     /// How many ISAKMP SAs there are, those being made among them.

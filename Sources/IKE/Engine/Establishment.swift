@@ -53,7 +53,7 @@ extension IKEEngine {
         peers[peer]?.lastSuite = suite
         peers[peer]?.capabilities = association.capabilities
         if case .initiating(let initiation) = begun { peers[peer]?.initiation = initiation.wanted }
-        let lifetimes = configuration.lifetimes
+        let lifetimes = policy(for: outcome.path).lifetimes
         let seconds = outcome.offer.chosen.life.boundedSeconds(lifetimes.ikeMaximumSeconds)
         let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
         deadlines.set(.association(cookie), now + life + lifetimes.expiryGrace)

@@ -138,7 +138,8 @@ extension IKEEngine {
         guard let life = Self.responderLifetime(body), let seconds = life.seconds else {
             return drops.count(.notificationIgnored)
         }
-        let end = now + .seconds(Int64(clamping: min(seconds, 1_000_000_000))) + configuration.lifetimes.expiryGrace
+        let grace = policy(for: association.path).lifetimes.expiryGrace
+        let end = now + .seconds(Int64(clamping: min(seconds, 1_000_000_000))) + grace
         let peer = association.established?.peer
         if notification.protocolID == ProtocolID.isakmp {
             deadlines.advance(.association(association.ownCookie), to: end)

@@ -44,7 +44,7 @@ extension IKEEngine {
     ) -> UInt64? {
         var initiation = initiation
         if initiation.suites.isEmpty {
-            initiation.suites = configuration.algorithms(for: initiation.path.remote.address).phaseOne.offered
+            initiation.suites = policy(for: initiation.path).phaseOne.offered
         }
         guard let key = initiation.preSharedKey ?? configuration.preSharedKeys.key(for: initiation.path.remote.address),
             let first = initiation.suites.first, initiations.count < limits.initiationsMaximum
@@ -55,7 +55,7 @@ extension IKEEngine {
         // The key of aggressive mode's message 1 leaves no choice of group.
         if initiation.mode == .aggressive { initiation.suites.removeAll { $0.group != first.group } }
         let cookie = newCookie(using: &generator)
-        let seconds = configuration.lifetimes.ikeMaximumSeconds
+        let seconds = policy(for: initiation.path).lifetimes.ikeMaximumSeconds
         let offer = SecurityAssociationPayload.offer(
             protocolID: ProtocolID.isakmp, securityParameterIndex: [],
             transforms: initiation.suites.map {
@@ -148,10 +148,9 @@ extension IKEEngine {
         guard let body = chain[.securityAssociation] else { throw .missingPayload }
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
         guard payload.proposals.count == 1, payload.proposals[0].transforms.count == 1 else { throw .malformedProposal }
-        var algorithms = configuration.phaseOne
-        algorithms.ciphers = initiation.wanted.suites.map(\.cipher)
-        algorithms.hashes = initiation.wanted.suites.map(\.hash)
-        algorithms.groups = initiation.wanted.suites.map(\.group)
+        let suites = initiation.wanted.suites
+        let algorithms = PhaseOneAlgorithms(
+            ciphers: suites.map(\.cipher), hashes: suites.map(\.hash), groups: suites.map(\.group))
         guard case .chosen(let chosen) = PhaseOneNegotiation(algorithms: algorithms).choose(from: payload),
             initiation.wanted.suites.contains(chosen.suite)
         else { throw .noProposalChosen }
@@ -494,7 +493,7 @@ extension IKEEngine {
     ) -> Bool {
         let isTheirs = peer.initiation == nil && exchange == .aggressive
         // What was proved by a certificate is not carried on by a key; we do not begin with signatures.
-        guard configuration.lifetimes.rekeysPhaseOne, !isTheirs, !peer.isCertified,
+        guard policy(for: peer.path).lifetimes.rekeysPhaseOne, !isTheirs, !peer.isCertified,
             !peer.capabilities.contains(.microsoft)
         else {
             return false

@@ -76,7 +76,7 @@ extension IKEEngine {
                     count: chosen.suite.keyMaterialBytes),
                 suite: chosen.suite)
         }
-        let lifetimes = configuration.lifetimes
+        let lifetimes = policy(for: path).lifetimes
         let seconds = chosen.life.boundedSeconds(lifetimes.ipsecMaximumSeconds)
         let kilobytes = chosen.life.boundedKilobytes(lifetimes.ipsecMaximumKilobytes)
         let share = Double.random(in: lifetimes.rekeyShare, using: &generator)
@@ -200,17 +200,21 @@ extension IKEEngine {
         _ inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
         guard let child = children[inboundSPI], !child.isReplaced, !child.isPassive else { return }
-        guard child.hasTraffic else {
-            return deadlines.set(.settle(inboundSPI), now + configuration.lifetimes.replacementGrace)
-        }
+        let grace = replacementGrace(of: child.peer)
+        guard child.hasTraffic else { return deadlines.set(.settle(inboundSPI), now + grace) }
         for spi in peers[child.peer]?.children ?? [] {
             guard let other = children[spi], other.isPassive || other.number < child.number, spi != inboundSPI,
                 !other.isReplaced, other.isConfirmed, other.agreed.isSimilar(to: child.agreed)
             else { continue }
             children[spi]?.isReplaced = true
             sendDelete(of: spi, child.peer, using: &generator)
-            deadlines.set(.child(spi), now + configuration.lifetimes.replacementGrace)
+            deadlines.set(.child(spi), now + grace)
         }
+    }
+
+    /// How long what was replaced still receives.
+    func replacementGrace(of peer: PeerID) -> Duration {
+        (peers[peer].map { policy(for: $0.path) } ?? configuration.policy).lifetimes.replacementGrace
     }
 
     /// A Delete of one pair, where an ISAKMP SA is left to say it in.

@@ -88,7 +88,7 @@ extension IKEEngine {
         using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) -> ChosenPhaseOne {
         let address = message.path.remote.address
-        let algorithms = configuration.algorithms(for: address).phaseOne
+        let algorithms = policy(for: message.path).phaseOne
         let methods = configuration.authenticationMethods(at: address)
         let negotiation = PhaseOneNegotiation(algorithms: algorithms, methods: methods)
         let offers: [IKERefusedOffer]
@@ -98,7 +98,7 @@ extension IKEEngine {
         }
         notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
         // Where a key for its address is all that is missing, the operator has to know that.
-        if configuration.authenticationMethods.contains(.preSharedKey), !methods.contains(.preSharedKey),
+        if policy(for: message.path).authenticationMethods.contains(.preSharedKey), !methods.contains(.preSharedKey),
             case .chosen = PhaseOneNegotiation(algorithms: algorithms).choose(from: payload)
         {
             refuseFirst(message, step: .mainModeOffer, reason: .noPreSharedKey, now: now)

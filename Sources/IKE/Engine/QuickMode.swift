@@ -85,9 +85,9 @@ extension IKEEngine {
         guard Self.legalNonceLengths.contains(nonce.count) else { throw .nonceLength }
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
         let publicValue = chain[.keyExchange]
-        let algorithms = configuration.algorithms(for: message.path.remote.address)
+        let policy = policy(for: message.path)
         let negotiation = PhaseTwoNegotiation(
-            algorithms: algorithms.phaseTwo, groups: algorithms.phaseOne.groups,
+            algorithms: policy.phaseTwo, groups: policy.phaseOne.groups,
             path: negotiationPath(established, message.path), hasKeyExchange: publicValue != nil)
         let chosen: ChosenPhaseTwo
         switch negotiation.choose(from: payload) {
@@ -264,7 +264,7 @@ extension IKEEngine {
         if let agreement { payloads.append(Payload(type: .keyExchange, body: agreement.publicValue)) }
         payloads += request.identifications.map { Payload(type: .identification, body: $0) }
         payloads += originalAddressPayloads(request, established, path: exchange.path)
-        payloads += lifetimePayloads(request.chosen, inboundSPI: inboundSPI)
+        payloads += lifetimePayloads(request.chosen, exchange.path, inboundSPI: inboundSPI)
         // HASH(2) = prf(SKEYID_a, M-ID | Ni_b | all that follows the HASH payload)
         let hash = keys.messageHash(id.messageID.octets, request.nonce, MessageWriter.chain(payloads))
         let encrypted = try keys.encrypt(
@@ -312,8 +312,8 @@ extension IKEEngine {
     }
 
     /// RESPONDER-LIFETIME where our bounds are shorter than what the peer wants (RFC 2407 section 4.6.3.1).
-    private func lifetimePayloads(_ chosen: ChosenPhaseTwo, inboundSPI: UInt32) -> [Payload] {
-        let lifetimes = configuration.lifetimes
+    private func lifetimePayloads(_ chosen: ChosenPhaseTwo, _ path: IKEPath, inboundSPI: UInt32) -> [Payload] {
+        let lifetimes = policy(for: path).lifetimes
         guard
             let attributes = chosen.life.shorterAttributes(
                 seconds: lifetimes.ipsecMaximumSeconds, kilobytes: lifetimes.ipsecMaximumKilobytes,

@@ -43,14 +43,13 @@ extension IKEEngine {
         let isTranslated = established.nat?.isTranslated ?? false || established.hidesOwnNAT
         let mode: EncapsulationMode =
             isTranslated ? (established.variant == .rfc3947 ? .udpTransport : .udpTransportDraft) : .transport
+        let policy = policy(for: known.path)
         let agreed = Child.Agreement(
-            mode: mode, group: proposal.group, seconds: configuration.lifetimes.ipsecMaximumSeconds,
-            kilobytes: configuration.lifetimes.ipsecMaximumKilobytes, own: own.body, peer: other.body,
+            mode: mode, group: proposal.group, seconds: policy.lifetimes.ipsecMaximumSeconds,
+            kilobytes: policy.lifetimes.ipsecMaximumKilobytes, own: own.body, peer: other.body,
             selectors: IKESelectors(initiator: other, responder: own),
             originalAddresses: [])
-        let suites =
-            proposal.suites.isEmpty
-            ? configuration.algorithms(for: known.path.remote.address).phaseTwo.offered : proposal.suites
+        let suites = proposal.suites.isEmpty ? policy.phaseTwo.offered : proposal.suites
         return beginProposal(
             Association.QuickMode.Proposed(suites: suites, agreed: agreed, replaces: nil, isOverlapped: false),
             peer, in: cookie, now: now, using: &generator)
@@ -227,11 +226,11 @@ extension IKEEngine {
         let agreed = sent.proposed.agreed
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
         guard payload.proposals.count == 1, payload.proposals[0].transforms.count == 1 else { throw .malformedProposal }
-        var algorithms = configuration.phaseTwo
-        algorithms.ciphers = sent.proposed.suites.map(\.cipher)
-        algorithms.integrities = sent.proposed.suites.compactMap(\.integrity).compactMap {
-            ESPIntegrity(rawValue: $0.attribute)
-        }
+        var algorithms = PhaseTwoAlgorithms(
+            ciphers: sent.proposed.suites.map(\.cipher),
+            integrities: sent.proposed.suites.compactMap(\.integrity).compactMap {
+                ESPIntegrity(rawValue: $0.attribute)
+            })
         algorithms.truncatesSHA256 = sent.proposed.suites.contains { $0.integrity == .hmacSHA256Truncated96 }
         let negotiation = PhaseTwoNegotiation(
             algorithms: algorithms, groups: agreed.group.map { [$0] } ?? [],
@@ -287,7 +286,7 @@ extension IKEEngine {
         }
         transmit(last, on: association.path)
         if sent.proposed.replaces != nil {
-            deadlines.set(.settle(sent.inboundSPI), now + configuration.lifetimes.replacementGrace)
+            deadlines.set(.settle(sent.inboundSPI), now + replacementGrace(of: established.peer))
         }
         if let old = sent.proposed.replaces { children[old]?.isRekeying = false }
         // The exchange is kept as long as message 2 may be repeated.

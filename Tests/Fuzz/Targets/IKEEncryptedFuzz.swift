@@ -39,7 +39,7 @@ enum IKEEncryptedFuzz {
         var settings = TestInitiator.Settings()
         settings.offer = Offers.offer([Offers.phaseOne(Offers.aes, 256, Offers.sha256, 31, life: Offers.hour)])
         var world = World(profile: .legacy, settings: settings) { configuration in
-            configuration.phaseOne.groups = [.curve25519, .ecp256]
+            configuration.policy.phaseOne.groups = [.curve25519, .ecp256]
             configuration.limits.securityAssociationsPerPeerMaximum = 4
             configuration.limits.associationsPerPeerMaximum = 2
             configuration.limits.quickModesMaximum = 3

@@ -56,7 +56,7 @@ struct Pair {
         sides = (0..<2).map { index in
             var configuration = IKEConfiguration(
                 preSharedKeys: PreSharedKeys(defaultKey: SecretBytes(utf8: "correct horse")))
-            configuration.phaseOne.groups = [.curve25519, .ecp256]
+            configuration.policy.phaseOne.groups = [.curve25519, .ecp256]
             change(&configuration, index)
             return Side(
                 engine: IKEEngine(configuration: configuration),

@@ -1,0 +1,77 @@
+/// Every bound that the engine keeps.
+public struct IKELimits: Sendable, Equatable {
+    /// The most bytes of a message.
+    public var messageBytesMaximum = 16_384
+    /// The longest message that is sent in one datagram to a peer that understands fragments: with IPv4, UDP and the
+    /// non-ESP marker 1280 bytes.
+    public var unfragmentedBytesMaximum = 1248
+    /// The most fragments of a message.
+    public var fragmentsPerMessageMaximum = 64
+    /// The most messages of known exchanges that are being put together. The oldest makes room.
+    public var partialMessagesMaximum = 1024
+    /// The most of these from one address.
+    public var partialMessagesPerAddressMaximum = 256
+    /// The most first messages that are being put together, of which nobody knows who sends them.
+    public var partialFirstMessagesMaximum = 64
+    /// The most of these from one address.
+    public var partialFirstMessagesPerAddressMaximum = 4
+    /// The most payloads in a message.
+    public var payloadsMaximum = 128
+    /// The most proposals in an SA payload.
+    public var proposalsMaximum = 64
+    /// The most transforms in an SA payload, all proposals together.
+    public var transformsMaximum = 256
+    /// The most exchanges that have not shown message 3. The oldest makes room.
+    public var halfOpenMaximum = 4096
+    /// The most of these from one address.
+    public var halfOpenPerAddressMaximum = 512
+    /// The most exchanges between message 3 and message 5.
+    public var unauthenticatedMaximum = 2048
+    /// The most of these from one address.
+    public var unauthenticatedPerAddressMaximum = 256
+    /// The most of these in aggressive mode, which have cost us a Diffie-Hellman and have shown nothing.
+    public var aggressiveMaximum = 256
+    /// The most of these from one address.
+    public var aggressivePerAddressMaximum = 16
+    /// First messages of aggressive mode per second that are worth a Diffie-Hellman.
+    public var aggressivePerSecond = 200
+    /// How long an exchange may take.
+    public var exchangeLifetime: Duration = .seconds(30)
+    /// How long we wait for an answer before we send again; each time twice as long.
+    public var retransmissionInterval: Duration = .seconds(1)
+    /// How often we send again.
+    public var retransmissionsMaximum = 4
+    /// The most exchanges of phase 1 that we begin at once.
+    public var initiationsMaximum = 1024
+    /// The most Diffie-Hellman computations that wait at once.
+    public var workQueueMaximum = 1024
+    /// The most ISAKMP SAs.
+    public var associationsMaximum = 65_536
+    /// The most ISAKMP SAs of one peer; the oldest makes room.
+    public var associationsPerPeerMaximum = 8
+    /// The most IPsec SAs of one peer.
+    public var securityAssociationsPerPeerMaximum = 64
+    /// The most quick modes at once in one ISAKMP SA.
+    public var quickModesMaximum = 8
+    /// The most quick modes that an ISAKMP SA remembers, finished ones among them.
+    public var quickModeRecordsMaximum = 64
+    /// How many used message ids an ISAKMP SA remembers.
+    public var usedMessageIDsMaximum = 128
+    /// Unknown SPIs per second about which a known peer is told.
+    public var unknownSPIsPerSecond = 20
+    /// Unauthenticated Notifies per second.
+    public var notifiesPerSecond = 50
+    /// Refusal records per second.
+    public var refusalsPerSecond = 50
+    /// How many refused first messages are remembered, so that their repetitions are not recorded again.
+    public var refusalsRememberedMaximum = 1024
+    /// Failed authentications of one address in a row before it is slowed.
+    public var failuresPerAddressMaximum = 10
+    /// How long a slowed address waits for one more attempt.
+    public var failureInterval: Duration = .seconds(3)
+    /// The most outputs (messages, events) that wait to be fetched.
+    public var outputMaximum = 16_384
+
+    /// The defaults.
+    public init() {}
+}
