@@ -138,7 +138,8 @@ struct NamePattern {
 }
 
 extension [UInt8] {
-    var lowercasedASCII: [UInt8] { map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 } }
+    /// The bytes with the letters A to Z as small ones, as names are compared (RFC 5280 section 7.2).
+    public var lowercasedASCII: [UInt8] { map { (0x41...0x5a).contains($0) ? $0 | 0x20 : $0 } }
 
     /// The domain of a mail address does not know case, the mailbox does (RFC 5280 section 7.5).
     var comparableMailAddress: [UInt8] {

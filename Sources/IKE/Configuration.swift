@@ -1,28 +1,6 @@
 import Cryptography
 import Wire
 
-/// The pre-shared keys. Main mode can choose only by address: the identity comes encrypted with the key.
-public struct PreSharedKeys: Sendable {
-    /// The keys of peers that name themselves before they prove anything: in aggressive mode.
-    public var byIdentity: [IKEIdentity: SecretBytes] = [:]
-    /// The key of every peer that has no other.
-    public var defaultKey: SecretBytes?
-    /// Keys of peers in a network; the longest prefix wins.
-    public var byNetwork: [(network: IPv4Network, key: SecretBytes)]
-
-    /// The default key and the keys by network.
-    public init(defaultKey: SecretBytes?, byNetwork: [(network: IPv4Network, key: SecretBytes)] = []) {
-        (self.defaultKey, self.byNetwork) = (defaultKey, byNetwork)
-    }
-
-    /// The key of the peer at `address`.
-    func key(for address: IPAddress) -> SecretBytes? {
-        guard case .v4(let address) = address else { return defaultKey }
-        let candidates = byNetwork.filter { $0.network.contains(address) }
-        return candidates.max { $0.network.prefixLength < $1.network.prefixLength }?.key ?? defaultKey
-    }
-}
-
 /// Whom aggressive mode is for: macOS and iOS with a group name, Android with an IPsec identifier, old routers.
 public struct IKEGroups: Sendable {
     /// The pre-shared keys of groups by name, which the peer sends as ID_KEY_ID, ID_FQDN or ID_USER_FQDN.
@@ -45,7 +23,7 @@ public struct IKEConfiguration: Sendable {
     public var preSharedKeys: PreSharedKeys
     /// The certificates; nil for none.
     public var certificates: IKECertificates?
-    /// The groups of aggressive mode, which is off where there is none and no key by identity.
+    /// The groups of aggressive mode, which is off where there is none.
     public var groups = IKEGroups()
     /// The address that we name as our identity, for a gateway behind a NAT; otherwise the one that the packet came to.
     public var identityAddress: IPAddress?
@@ -78,25 +56,23 @@ public struct IKEConfiguration: Sendable {
     func authenticationMethods(at address: IPAddress) -> [PhaseOneAuthenticationMethod] {
         let signatures = certificates?.methods ?? []
         return policy(for: address).authenticationMethods.filter {
-            $0 == .preSharedKey ? preSharedKeys.key(for: address) != nil : signatures.contains($0)
+            $0 == .preSharedKey ? !preSharedKeys.candidates(for: address).isEmpty : signatures.contains($0)
         }
     }
 
     /// Whether aggressive mode is for anybody.
     var allowsAggressiveMode: Bool {
-        groups.acceptsAny || !groups.byName.isEmpty || !preSharedKeys.byIdentity.isEmpty
+        groups.acceptsAny || !groups.byName.isEmpty
     }
 
-    /// The key of who names itself in aggressive mode: its own, that of its group, or where any may come that of its
-    /// address.
+    /// The key of who names itself in aggressive mode: its group's, or where any may come that of main mode.
     func preSharedKey(for identity: IKEIdentity, at address: IPAddress) -> SecretBytes? {
-        if let key = preSharedKeys.byIdentity[identity] { return key }
         let names = [IKEIdentity.keyID, IKEIdentity.domainName, IKEIdentity.userDomainName]
         if names.contains(identity.type), let name = String(validating: identity.data, as: UTF8.self),
             let key = groups.byName[name]
         {
             return key
         }
-        return groups.acceptsAny ? preSharedKeys.key(for: address) : nil
+        return groups.acceptsAny ? preSharedKeys.key(for: identity, at: address) : nil
     }
 }

@@ -63,7 +63,7 @@ struct AggressiveModeTests {
         #expect(world.keysAgree)
     }
 
-    @Test("the keys: by identity before the group's, and the address's where any may come")
+    @Test("the keys: the group's, and main mode's where any may come, those for an identity first")
     func keys() {
         let identity = IKEIdentity(type: 3, data: Array("road@example.org".utf8))
         var configuration = IKEConfiguration(preSharedKeys: PreSharedKeys(defaultKey: SecretBytes(utf8: "any")))
@@ -71,10 +71,16 @@ struct AggressiveModeTests {
         let address = IPAddress.v4(allowedAddress)
         configuration.groups.byName["road@example.org"] = SecretBytes(utf8: "group")
         #expect(configuration.preSharedKey(for: identity, at: address) == SecretBytes(utf8: "group"))
-        configuration.preSharedKeys.byIdentity[identity] = SecretBytes(utf8: "own")
-        #expect(configuration.preSharedKey(for: identity, at: address) == SecretBytes(utf8: "own"))
+        let other = IKEIdentity(type: 2, data: Array("branch.example.org".utf8))
+        configuration.preSharedKeys = PreSharedKeys([
+            PreSharedKey(SecretBytes(utf8: "any")),
+            PreSharedKey(SecretBytes(utf8: "own"), identity: "Branch.example.org"),
+        ])
+        #expect(configuration.preSharedKey(for: other, at: address) == nil)
         #expect(configuration.preSharedKey(for: IKEIdentity(address), at: address) == nil)
         configuration.groups.acceptsAny = true
+        #expect(configuration.preSharedKey(for: other, at: address) == SecretBytes(utf8: "own"))
+        #expect(configuration.preSharedKey(for: identity, at: address) == SecretBytes(utf8: "group"))
         #expect(configuration.preSharedKey(for: IKEIdentity(address), at: address) == SecretBytes(utf8: "any"))
     }
 

@@ -77,20 +77,6 @@ struct BookkeepingTests {
         #expect(taken == [3, 0, 1, 2, 1, 3])
     }
 
-    @Test("pre-shared keys: the longest prefix wins, then the default")
-    func preSharedKeys() throws {
-        let (wide, narrow, other) = (SecretBytes([1]), SecretBytes([2]), SecretBytes([3]))
-        let keys = PreSharedKeys(
-            defaultKey: other,
-            byNetwork: [
-                (try #require(IPv4Network("10.0.0.0/8")), wide), (try #require(IPv4Network("10.1.0.0/16")), narrow),
-            ])
-        #expect(keys.key(for: .v4(IPv4Address(10, 1, 2, 3))) == narrow)
-        #expect(keys.key(for: .v4(IPv4Address(10, 2, 2, 3))) == wide)
-        #expect(keys.key(for: .v4(IPv4Address(192, 0, 2, 3))) == other)
-        #expect(PreSharedKeys(defaultKey: nil).key(for: .v4(.any)) == nil)
-    }
-
     @Test("without a key for its address a peer is refused at its offer")
     func noKey() {
         var world = World { $0.preSharedKeys = PreSharedKeys(defaultKey: nil) }

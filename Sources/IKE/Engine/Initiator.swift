@@ -46,7 +46,7 @@ extension IKEEngine {
         if initiation.suites.isEmpty {
             initiation.suites = policy(for: initiation.path).phaseOne.offered
         }
-        guard let key = initiation.preSharedKey ?? configuration.preSharedKeys.key(for: initiation.path.remote.address),
+        guard let key = initiation.preSharedKey ?? configuration.preSharedKeys.key(to: initiation.path.remote.address),
             let first = initiation.suites.first, initiations.count < limits.initiationsMaximum
         else {
             drops.count(.tooManyInitiations)

@@ -217,7 +217,7 @@ extension IKEEngine {
         let cookies = association.cookies
         let cookie = association.ownCookie
         let authentication = exchange.offer.chosen.authentication
-        let preSharedKey = configuration.preSharedKeys.key(for: association.path.remote.address)
+        let preSharedKey = configuration.preSharedKeys.candidates(for: association.path.remote.address).first?.secret
         guard authentication.method.isSignature || preSharedKey != nil else {
             // The key was taken out of the configuration meanwhile.
             forgetExchange(cookie)
