@@ -33,11 +33,14 @@ public struct InboundResult: Sendable {
     public var isNewest: Bool
     /// Whether it is the first that came by its SA: the peer uses it.
     public var isFirst: Bool
+    /// Whether it took its SA to the soft or the hard limit of its volume: the owner is to be told.
+    public var isNoticeDue: Bool
     /// The SPI that it bore.
     public var index: SecurityParameterIndex
 
     static let none = InboundResult(
-        drop: .badLength, nextHeader: 0, owner: -1, isNewest: false, isFirst: false, index: SecurityParameterIndex(0))
+        drop: .badLength, nextHeader: 0, owner: -1, isNewest: false, isFirst: false, isNoticeDue: false,
+        index: SecurityParameterIndex(0))
 }
 
 /// The inbound SAs of one worker: found by the slot in the SPI, in one step and without hashing.
@@ -177,7 +180,7 @@ public struct InboundTable: ~Copyable {
         }
         packet.count = bodyCount - padLength - ESPHeader.trailerLength
         result.isFirst = association.pointee.traffic.packets == 0
-        association.pointee.count(packet.count)
+        result.isNoticeDue = association.pointee.volume.count(packet.count)
         if result.nextHeader == ESPHeader.dummyNextHeader { result.drop = .dummy }
     }
 

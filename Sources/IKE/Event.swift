@@ -130,6 +130,8 @@ public struct ChildSecurityAssociation: Sendable {
     public let lifetimeSeconds: UInt64
     /// After how many kilobytes in either direction the SA ends; the gateway counts them. Nil: no bound.
     public let lifetimeKilobytes: UInt64?
+    /// At how many the gateway calls ``IKEEngine/noteVolume(inboundSPI:kilobytes:now:using:)``, for a successor.
+    public let softKilobytes: UInt64?
 }
 
 /// What the gateway needs to decide about a quick mode.

@@ -120,6 +120,9 @@ public struct IKELifetimes: Sendable, Equatable {
     /// At which share of its life an SA gets a successor from us: between these, at random, so that not all come at once,
     /// and late, so that a client that rekeys by itself comes first.
     public var rekeyShare: ClosedRange<Double> = 0.85...0.95
+    /// How many kilobytes before its end an SA gets a successor at the least, where that is not more than half of its life:
+    /// what a gigabit link carries in a second, which a round trip and a repeated message may take.
+    public var rekeyHeadStartKilobytes: UInt64 = 131_072
     /// Whether an ISAKMP SA that still has IPsec SAs gets a successor by main mode from us, where the peer is not Windows.
     public var rekeysPhaseOne = true
     /// How long what was replaced still receives: before its Delete, and once more after it.
@@ -131,6 +134,14 @@ public struct IKELifetimes: Sendable, Equatable {
 
     /// The defaults.
     public init() {}
+
+    /// At how many of so many kilobytes an SA gets its successor, for a share of ``rekeyShare`` that was drawn.
+    func softKilobytes(of kilobytes: UInt64, share: Double) -> UInt64 {
+        let rest = Double(kilobytes) * (1 - share)
+        // The share spreads the head start too.
+        let headStart = Double(min(rekeyHeadStartKilobytes, kilobytes / 2)) * share
+        return kilobytes - min(kilobytes, UInt64(max(rest, headStart)))
+    }
 }
 
 /// What the operator decides about a peer by its address: the same for everybody, or other for the peers of some networks.

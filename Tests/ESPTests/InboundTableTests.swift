@@ -177,6 +177,31 @@ struct ESPTests {
         #expect(refused == 1)
     }
 
+    @Test("both directions tell their owner of the soft limit, some more times, and of the hard limit once")
+    func notices() throws {
+        var generator = SeededGenerator(seed: 8)
+        let suite = allSuites[8]
+        let keys = randomKeys(for: suite, using: &generator)
+        let limit = VolumeLimit(kilobytes: 8, softKilobytes: 4)
+        var outbound = try OutboundSecurityAssociation(index: index, suite: suite, keys: keys, limit: limit)
+        var table = InboundTable(batchCapacity: 8)
+        table.install(
+            try InboundSecurityAssociation(index: index, owner: 7, suite: suite, keys: keys, limit: limit))
+        var random = RandomBlock()
+        var (sent, received): ([Int], [Int]) = ([], [])
+        for number in 1...82 {
+            var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+            batch.append(generator.bytes(100))
+            #expect(outbound.seal(&batch[0], nextHeader: 17, random: &random) == nil)
+            if outbound.isNoticeDue { sent.append(number) }
+            table.open(batch)
+            if table.result(0).isNoticeDue { received.append(number) }
+        }
+        // At 4,096 bytes, then each 512 more, at last at 8,192.
+        #expect(sent == [41, 47, 53, 59, 65, 71, 77, 82] && received == sent)
+        #expect(outbound.traffic.bytes == 8200 && table.traffic(index)?.packets == 82)
+    }
+
     @Test("a dummy packet is dropped")
     func dummy() throws {
         var generator = SeededGenerator(seed: 7)

@@ -130,6 +130,28 @@ struct PacketPathOutboundTests {
         #expect(index(bench.send([packet])[0]) == [0xc0, 0xff, 0xee, 1])
     }
 
+    @Test("an SA that comes to a limit is reported by direction with what it has carried, and at the hard one drops")
+    func limits() throws {
+        let bench = try PathBench(limit: VolumeLimit(kilobytes: 4, softKilobytes: 2))
+        let packet = innerPacket(from: PathBench.host, to: PathBench.address, byteCount: 1000)
+        let sent = (0..<6).map { _ in bench.send([packet])[0].isSent }
+        #expect(sent == [true, true, true, true, true, false])
+        #expect(bench.packets.drops[.notEncrypted] == 1)
+        let reported = { (name: AssociationName) in
+            bench.packets.reports.compactMap { report -> UInt64? in
+                guard case .limitReached(500, name, let traffic) = report else { return nil }
+                return traffic.bytes / 1024
+            }
+        }
+        #expect(reported(.outbound(bench.outbound)) == [2, 3, 4])
+        bench.packets.reports.removeAll()
+        let frame = PathBench.frame(innerPacket(byteCount: 1000))
+        #expect(bench.receive(frames: .init(repeating: frame, count: 5)).filter(\.isDelivered).count == 5)
+        #expect(reported(.inbound(bench.inbound)).last == 4)
+        #expect(!bench.receive(frames: [frame])[0].isDelivered)
+        #expect(bench.packets.inboundTable.drops[.volumeExhausted] == 1)
+    }
+
     @Test("sessions of one peer come and go in any order, and each finds its own")
     func sessions() throws {
         let bench = try PathBench()

@@ -32,6 +32,7 @@ final class PathBench {
     let inbound = SecurityParameterIndex(0x8000_0011)
     let outbound = SecurityParameterIndex(0xc0ff_ee01)
     private let suite: Suite
+    private let limit: VolumeLimit
     private var clientSends: OutboundSecurityAssociation
     private var clientReceives = InboundTable(batchCapacity: 64)
     private var random = RandomBlock()
@@ -40,9 +41,9 @@ final class PathBench {
     init(
         suite: Suite = .gcm(keyLength: 16, checkLength: 16), isSequenced: Bool = false,
         network: NetworkParameters? = network,
-        isEncapsulated: Bool = true
+        isEncapsulated: Bool = true, limit: VolumeLimit = .none
     ) throws {
-        self.suite = suite
+        (self.suite, self.limit) = (suite, limit)
         let table = RouteTable(IPv4Network(IPv4Address(192, 168, 42, 0), prefixLength: 24) ?? Self.everything)
         routes = table
         packets = PacketPath(worker: 0, routes: table, batchCapacity: 64)
@@ -68,7 +69,7 @@ final class PathBench {
     }
 
     func parameters(_ index: SecurityParameterIndex, _ seed: UInt8) -> AssociationParameters {
-        AssociationParameters(index: index, suite: suite, keys: Self.keys(suite, seed), limit: .none)
+        AssociationParameters(index: index, suite: suite, keys: Self.keys(suite, seed), limit: limit)
     }
 
     @discardableResult

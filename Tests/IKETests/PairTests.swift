@@ -99,7 +99,7 @@ struct PairTests {
         pair.connect()
         let spi = try #require(pair.sides[0].ready.first?.inboundSPI)
         #expect(pair.sides[0].ready.first?.lifetimeKilobytes == 1000)
-        pair.noteVolume(0, spi: spi, kilobytes: 800)
+        pair.noteVolume(0, spi: spi, kilobytes: 400)
         pair.run(for: .seconds(1))
         #expect(pair.sides[0].ready.count == 1)
         pair.noteVolume(0, spi: spi, kilobytes: 960)

@@ -99,7 +99,8 @@ extension ControlPlane {
     private mutating func install(_ child: ChildSecurityAssociation, now: Instant) {
         guard var peer = peers[child.peer] else { return }
         let suite = Suite(child.suite)
-        let limit = child.lifetimeKilobytes.map { VolumeLimit(kilobytes: $0) } ?? .none
+        let limit =
+            child.lifetimeKilobytes.map { VolumeLimit(kilobytes: $0, softKilobytes: child.softKilobytes) } ?? .none
         let inbound = AssociationParameters(
             index: SecurityParameterIndex(child.inboundSPI), suite: suite, keys: SuiteKeys(child.inboundKeys),
             limit: limit)
@@ -152,6 +153,30 @@ extension ControlPlane {
             .command(
                 worker: peer.worker,
                 .installOutbound(peer.associations[position].outboundParameters, peer: peer.slot)))
+    }
+
+    /// An SA has come to a limit of what it may protect: IKE makes a successor in time, and at the hard limit ends it.
+    mutating func limitReached(
+        _ identifier: PeerID, _ name: AssociationName, _ traffic: Traffic, now: Instant
+    ) {
+        let pair = peers[identifier]?.associations.first {
+            switch name {
+            case .inbound(let index): $0.inbound == index
+            case .outbound(let index): $0.outbound == index
+            }
+        }
+        guard let pair else { return }
+        log.debug(
+            "IPsec SA is at a limit",
+            metadata: [
+                "peer": "\(identifier)", "in": "\(pair.inbound)", "bytes": "\(traffic.bytes)",
+                "packets": "\(traffic.packets)",
+            ])
+        if traffic.packets >= UInt64(OutboundSecurityAssociation.softPackets) {
+            ike.rekey(inboundSPI: pair.inbound.value, now: now, using: &random)
+        }
+        ike.noteVolume(
+            inboundSPI: pair.inbound.value, kilobytes: traffic.bytes / 1024, now: now, using: &random)
     }
 
     private mutating func remove(_ identifier: PeerID, _ inboundSPI: UInt32, _ reason: IKEEndReason) {

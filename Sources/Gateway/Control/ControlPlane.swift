@@ -110,6 +110,8 @@ struct ControlPlane: ~Copyable {
             noteActivity(session, now: now)
         case .firstUse(let index):
             ike.noteInboundTraffic(spi: index.value)
+        case .limitReached(let peer, let association, let traffic):
+            limitReached(PeerID(rawValue: peer), association, traffic, now: now)
         case .interfaceGone:
             isInterfaceGone = true
         }

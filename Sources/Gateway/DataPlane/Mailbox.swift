@@ -3,6 +3,7 @@ import Synchronization
 /// Messages from one thread to another, for the control plane: in order, bounded, and taken all at once.
 final class Mailbox<Message: Sendable>: Sendable {
     private let messages = Mutex<[Message]>([])
+    private let hasMessages = Atomic<Bool>(false)
     private let capacity: Int
     private let notify: @Sendable () -> Void
 
@@ -20,16 +21,21 @@ final class Mailbox<Message: Sendable>: Sendable {
             let wasEmpty = messages.isEmpty
             let accepted = min(new.count, capacity - messages.count)
             messages.append(contentsOf: new.prefix(accepted))
+            hasMessages.store(true, ordering: .releasing)
             return (wasEmpty, new.count - accepted)
         }
         if wasEmpty { notify() }
         return refused
     }
 
+    /// Whether nothing waits; costs its reader no lock.
+    var isEmpty: Bool { !hasMessages.load(ordering: .acquiring) }
+
     /// Takes everything out.
     func takeAll() -> [Message] {
         messages.withLock { messages in
             let taken = messages
+            hasMessages.store(false, ordering: .releasing)
             messages.removeAll(keepingCapacity: taken.count <= 256)
             return taken
         }

@@ -104,6 +104,9 @@ struct PacketPath: ~Copyable {
                 follow(peer, to: batch[position].path)
             }
             if result.isFirst { report(.firstUse(result.index)) }
+            if result.isNoticeDue, let traffic = inboundTable.traffic(result.index) {
+                report(.limitReached(peer: peer.pointee.identifier, .inbound(result.index), traffic))
+            }
             let isDelivered =
                 result.nextHeader == IPProtocol.udp
                 ? receiveUDP(&batch[position], from: peer, now: now) : refuse(.notUDP)
@@ -287,6 +290,10 @@ struct PacketPath: ~Copyable {
         packet.store(UInt16(0), at: 6)
         guard association.pointee.seal(&packet, nextHeader: IPProtocol.udp, random: &random) == nil else {
             return drop(.notEncrypted)
+        }
+        if association.pointee.isNoticeDue {
+            let name = AssociationName.outbound(association.pointee.index)
+            report(.limitReached(peer: peer.pointee.identifier, name, association.pointee.traffic))
         }
         packet.path = peer.pointee.path
         return peer.pointee.isEncapsulated ? .sendInUDP : .sendRaw

@@ -125,6 +125,7 @@ final class Worker {
     private func receiveEncapsulated(now: Instant) {
         batch.reset()
         _ = ports.encapsulated.receive(into: &batch)
+        carryOutCommands()
         keepOurs()
         path.separateIKE(&batch, port: IKEPort.encapsulated)
         path.receive(&batch, now: now)
@@ -134,6 +135,7 @@ final class Worker {
     private func receiveRaw(now: Instant) {
         batch.reset()
         _ = ports.raw.receive(into: &batch)
+        carryOutCommands()
         keepOurs()
         path.receive(&batch, now: now)
         deliver()
@@ -263,7 +265,10 @@ final class Worker {
 
     // MARK: With the control loop
 
+    /// Also to be called when packets have come and before they are looked at: a peer that was told of an SA sends by it at
+    /// once, and its first packet may be here before we are woken for the command that came before that.
     private func carryOutCommands() {
+        guard !handle.commands.isEmpty else { return }
         scratch.reset()
         for command in handle.commands.takeAll() {
             switch command {

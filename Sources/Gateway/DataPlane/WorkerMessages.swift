@@ -31,6 +31,12 @@ enum WorkerCommand: Sendable {
     case stop
 }
 
+/// An SA by its direction: our SPIs and a peer's may be the same number.
+enum AssociationName: Hashable, Sendable {
+    case inbound(SecurityParameterIndex)
+    case outbound(SecurityParameterIndex)
+}
+
 /// What a worker tells the control loop. Peers and sessions go by their identifiers, since a slot may have a new owner by
 /// the time it is read.
 enum WorkerReport: Sendable {
@@ -49,6 +55,8 @@ enum WorkerReport: Sendable {
     case activity(session: UInt64)
     /// The first authentic packet came by an SA.
     case firstUse(SecurityParameterIndex)
+    /// An SA of a peer has come to its soft or its hard limit with what it has protected; told again in between.
+    case limitReached(peer: UInt64, AssociationName, Traffic)
     /// The TUN interface was taken away: nothing comes or goes any more.
     case interfaceGone
 }

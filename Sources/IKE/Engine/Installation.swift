@@ -80,6 +80,7 @@ extension IKEEngine {
         let seconds = chosen.life.boundedSeconds(lifetimes.ipsecMaximumSeconds)
         let kilobytes = chosen.life.boundedKilobytes(lifetimes.ipsecMaximumKilobytes)
         let share = Double.random(in: lifetimes.rekeyShare, using: &generator)
+        let softKilobytes = kilobytes.map { lifetimes.softKilobytes(of: $0, share: share) }
         lastChild &+= 1
         children[inboundSPI] = Child(
             peer: established.peer, quickMode: id, role: result.role, outboundSPI: chosen.outboundSPI,
@@ -88,7 +89,7 @@ extension IKEEngine {
                 mode: chosen.mode, group: chosen.group, seconds: seconds, kilobytes: kilobytes, own: result.own,
                 peer: result.peer, selectors: result.selectors, originalAddresses: result.originalAddresses),
             initiatorNonce: result.initiatorNonce, number: lastChild,
-            softKilobytes: kilobytes.map { UInt64(Double($0) * share) }, isOverlapped: result.isOverlapped)
+            softKilobytes: softKilobytes, isOverlapped: result.isOverlapped)
         peers[established.peer]?.children.append(inboundSPI)
         let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
         deadlines.set(.child(inboundSPI), now + life + lifetimes.expiryGrace)
@@ -102,7 +103,8 @@ extension IKEEngine {
                     inboundKeys: material(inboundSPI), outboundKeys: material(chosen.outboundSPI), mode: .transport,
                     isUDPEncapsulated: chosen.mode.isUDPEncapsulated, path: path,
                     originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
-                    selectors: result.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: kilobytes)))
+                    selectors: result.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: kilobytes,
+                    softKilobytes: softKilobytes)))
     }
 
     /// Both sides have the keys of a pair.

@@ -14,6 +14,7 @@ struct IKEInitiator {
         /// AES-GCM, or AES-CBC and an HMAC.
         var isCombined = true
         var lifetimeSeconds = 3600
+        var answersQuickMode = true
         var retransmissionInterval = Duration.seconds(1)
     }
 
@@ -24,9 +25,21 @@ struct IKEInitiator {
         /// Key material of packets to the client, and to the gateway.
         var inbound: [UInt8]
         var outbound: [UInt8]
+        /// Whether the gateway began it: then it is used when the gateway's last message has come.
+        var isAnswered = false
     }
 
     enum Phase { case idle, sentOffer, sentKeyExchange, sentAuthentication, established, failed }
+
+    /// A quick mode of the gateway's.
+    private struct Answered {
+        var question: [UInt8]
+        var answer: [UInt8]
+        var inboundSPI: UInt32
+        /// Both nonces.
+        var nonces: [UInt8]
+        var iv: [UInt8]
+    }
 
     private struct Quick {
         var id: [UInt8]
@@ -36,12 +49,14 @@ struct IKEInitiator {
         var last: [UInt8]?
     }
 
-    let settings: Settings
+    var settings: Settings
     private(set) var phase = Phase.idle
     /// What is to be sent: bytes, and whether from and to port 4500.
     var outbox: [(bytes: [UInt8], isFloated: Bool)] = []
     /// Pairs that were negotiated and not yet taken.
     var children: [Child] = []
+    /// Inbound SPIs of pairs that the gateway began, and may be used now.
+    var confirmed: [UInt32] = []
     /// SPIs that the gateway deleted: its own, of packets to it.
     var deleted: [UInt32] = []
     private(set) var isDeleted = false
@@ -59,6 +74,7 @@ struct IKEInitiator {
     private var iv: [UInt8] = []
     private var lastBlock: [UInt8] = []
     private var quick: Quick?
+    private var answered: [[UInt8]: Answered] = [:]
     private var pending: (bytes: [UInt8], isFloated: Bool)?
     private var nextRetransmission: Instant?
     private var retransmissions = 0
@@ -245,7 +261,7 @@ struct IKEInitiator {
     }
 
     private mutating func receiveQuick(_ bytes: [UInt8], now: Instant) {
-        guard var quick, Array(bytes[20..<24]) == quick.id else { return }
+        guard var quick, Array(bytes[20..<24]) == quick.id else { return answerQuick(bytes, now: now) }
         // A repeated message 2: message 3 was lost.
         if let last = quick.last { return send(last, retransmit: false, now: now) }
         guard let payloads = decrypted(bytes, iv: quick.iv), payloads.first?.type == 8 else { return }
@@ -254,19 +270,7 @@ struct IKEInitiator {
             let nonce = payloads.first(where: { $0.type == 10 })?.body, payloads[1].body.count >= 20
         else { return }
         let outboundSPI = Array(payloads[1].body[16..<20])
-        let material = { [derivation] (spi: [UInt8]) -> [UInt8] in
-            var result: [UInt8] = []
-            var block: [UInt8] = []
-            while result.count < 64 {
-                block = hmac(derivation, block + [3] + spi + quick.nonce + nonce)
-                result += block
-            }
-            return result
-        }
-        children.append(
-            Child(
-                inboundSPI: UInt32(number(quick.spi)), outboundSPI: UInt32(number(outboundSPI)),
-                inbound: material(quick.spi), outbound: material(outboundSPI)))
+        children.append(child(quick.spi, outboundSPI, nonces: quick.nonce + nonce))
         iv = Array(bytes.suffix(16))
         let last = encrypted(
             exchange: 32, id: quick.id, [(8, hmac(authentication, [0] + quick.id + quick.nonce + nonce))])
@@ -274,6 +278,51 @@ struct IKEInitiator {
         self.quick = quick
         settle()
         send(last, retransmit: false, now: now)
+    }
+
+    private func child(_ inboundSPI: [UInt8], _ outboundSPI: [UInt8], nonces: [UInt8]) -> Child {
+        let material = { [derivation] (spi: [UInt8]) -> [UInt8] in
+            var result: [UInt8] = []
+            var block: [UInt8] = []
+            while result.count < 64 {
+                block = hmac(derivation, block + [3] + spi + nonces)
+                result += block
+            }
+            return result
+        }
+        return Child(
+            inboundSPI: UInt32(number(inboundSPI)), outboundSPI: UInt32(number(outboundSPI)),
+            inbound: material(inboundSPI), outbound: material(outboundSPI))
+    }
+
+    /// A quick mode that the gateway began: its only offer is taken as it is.
+    private mutating func answerQuick(_ bytes: [UInt8], now: Instant) {
+        guard settings.answersQuickMode else { return }
+        let id = Array(bytes[20..<24])
+        if let known = answered[id] {
+            if known.question == bytes { return send(known.answer, retransmit: false, now: now) }
+            guard let last = decrypted(bytes, iv: known.iv)?.first?.body,
+                last == hmac(authentication, [0] + id + known.nonces)
+            else { return }
+            return confirmed.append(known.inboundSPI)
+        }
+        guard let payloads = decrypted(bytes, iv: phaseTwoIV(id)), payloads.first?.type == 8,
+            payloads[0].body == hmac(authentication, id + Self.chain(Array(payloads.dropFirst()))),
+            let theirs = payloads.first(where: { $0.type == 10 })?.body, payloads[1].body.count >= 20
+        else { return }
+        let (spi, nonce) = ([0xc0] + generator.bytes(3), generator.bytes(20))
+        var offer = payloads[1].body
+        var pair = child(spi, Array(offer[16..<20]), nonces: theirs + nonce)
+        pair.isAnswered = true
+        offer.replaceSubrange(16..<20, with: spi)
+        let rest = [(type: 1, body: offer), (type: 10, body: nonce)] + payloads.filter { $0.type == 5 }
+        iv = Array(bytes.suffix(16))
+        let answer = encrypted(
+            exchange: 32, id: id, [(8, hmac(authentication, id + theirs + Self.chain(rest)))] + rest)
+        answered[id] = Answered(
+            question: bytes, answer: answer, inboundSPI: pair.inboundSPI, nonces: theirs + nonce, iv: iv)
+        children.append(pair)
+        send(answer, retransmit: false, now: now)
     }
 
     // MARK: Informational

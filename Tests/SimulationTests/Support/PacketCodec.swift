@@ -7,12 +7,14 @@ import Wire
 final class ClientAssociation {
     let inboundSPI: UInt32
     let outboundSPI: UInt32
+    /// Whether the client sends by it.
+    var isReady: Bool
     fileprivate var outbound: OutboundSecurityAssociation
     fileprivate let inbound: SuiteState
     fileprivate var window = ReplayWindow()
 
     fileprivate init(_ child: IKEInitiator.Child, _ suite: Suite) throws(CryptographyError) {
-        (inboundSPI, outboundSPI) = (child.inboundSPI, child.outboundSPI)
+        (inboundSPI, outboundSPI, isReady) = (child.inboundSPI, child.outboundSPI, !child.isAnswered)
         outbound = try OutboundSecurityAssociation(
             index: SecurityParameterIndex(child.outboundSPI), suite: suite, keys: Self.keys(child.outbound, suite))
         inbound = try SuiteState(suite, keys: Self.keys(child.inbound, suite), direction: .decrypt)

@@ -20,7 +20,7 @@ final class SimulatedClient {
     let index: Int
     let site: Site
     let address: IPv4Address
-    var settings: IKEInitiator.Settings
+    var settings: IKEInitiator.Settings { didSet { ike.settings = settings } }
     var user: String
     var password = "secret"
     var l2tpPort = 1701
@@ -180,6 +180,7 @@ final class SimulatedClient {
         guard let association = associations.first(where: { $0.inboundSPI == index }),
             let datagram = codec.open(bytes, by: association), datagram.count > 14
         else { return }
+        association.isReady = true
         guard number(datagram[0..<2]) == 1701, number(datagram[2..<4]) == l2tpPort else { return }
         let message = Array(datagram.dropFirst(8))
         if message[0] & 0x80 != 0 {
@@ -232,10 +233,14 @@ final class SimulatedClient {
         }
         for child in ike.children {
             guard let association = codec.association(child, isCombined: settings.isCombined) else { continue }
-            if !associations.isEmpty { oldAssociationsEnd = now + .seconds(5) }
+            if !associations.isEmpty, !child.isAnswered { oldAssociationsEnd = now + .seconds(5) }
             associations.append(association)
         }
         ike.children.removeAll()
+        for association in associations where ike.confirmed.contains(association.inboundSPI) {
+            association.isReady = true
+        }
+        ike.confirmed.removeAll()
         if stage == .securing, !associations.isEmpty { startTunnel(now: now) }
         if stage == .tunnelling, tunnel?.stage == .connected { startLink(now: now) }
         if stage == .linking, let address = link?.address {
@@ -298,7 +303,8 @@ final class SimulatedClient {
 
     /// Sends the payload of ESP, whatever is in it.
     func sendUDP(_ datagram: [UInt8], nextHeader: UInt8 = 17) {
-        guard let association = associations.last, let packet = codec.seal(datagram, by: association, nextHeader) else {
+        let ready = associations.last { $0.isReady } ?? associations.last
+        guard let association = ready, let packet = codec.seal(datagram, by: association, nextHeader) else {
             return
         }
         outbox.append(Outgoing(port: ike.hasFloated ? 4500 : 0, bytes: packet))

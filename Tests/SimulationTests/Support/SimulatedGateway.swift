@@ -87,6 +87,7 @@ final class SimulatedGateway {
         case .sendRaw: put(worker.batch[0], isRaw: true)
         case .done, .deliver: break
         }
+        takeReports(worker, now: now)
     }
 
     private func load(_ bytes: [UInt8], path: OuterPath, into batch: inout PacketBatch) {
@@ -108,6 +109,7 @@ final class SimulatedGateway {
         while let command = commands.first, command.due <= now {
             commands.removeFirst()
             carryOut(command.command, at: workers[command.worker])
+            takeReports(workers[command.worker], now: now)
         }
         while let report = reports.first, report.due <= now {
             reports.removeFirst()

@@ -22,6 +22,8 @@ final class Simulation {
     var check: ((Simulation) -> Void)?
     /// Sees every datagram that is sent, before the network has it.
     var tap: ((Datagram) -> Void)?
+    /// Says of each datagram whether the network loses it.
+    var tamper: ((Datagram) -> Bool)?
     private let codec = PacketCodec()
     private var flights = Flights()
     private var deadlines = DeadlineHeap()
@@ -99,6 +101,7 @@ final class Simulation {
     /// Puts a datagram into the network, whoever made it.
     func send(_ datagram: Datagram) {
         tap?(datagram)
+        if tamper?(datagram) == true { return }
         guard !generator.chance(faults.loss) else { return }
         for _ in 0..<(generator.chance(faults.duplication) ? 2 : 1) {
             var arrival = now + faults.delay
