@@ -121,6 +121,8 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case halfOpenExpired
     /// A message 3 beyond the limit of unauthenticated exchanges.
     case tooManyUnauthenticated
+    /// A proof of a pre-shared key beyond the limit of failed ones of its exchange.
+    case tooManyFailedProofs
     /// A first message of aggressive mode beyond the rate.
     case aggressiveRateLimited
     /// A message 5 beyond the limit of ISAKMP SAs.
@@ -147,6 +149,8 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case noPreSharedKey
     /// Message 5 does not prove the pre-shared key.
     case preSharedKeyMismatch
+    /// Message 5 proves a pre-shared key that is for another identity.
+    case preSharedKeyOfOtherIdentity
     /// A certificate or a signature that is not believed.
     case certificateRefused
     /// Selectors that we do not serve.

@@ -35,6 +35,9 @@ public struct IKELimits: Sendable, Equatable {
     public var aggressivePerAddressMaximum = 16
     /// First messages of aggressive mode per second that are worth a Diffie-Hellman.
     public var aggressivePerSecond = 200
+    /// How many messages may fail to prove a pre-shared key before an exchange looks at none any more: forged ones must
+    /// not end it, and each may cost as many keys as there are candidates.
+    public var failedProofsMaximum = 8
     /// How long an exchange may take.
     public var exchangeLifetime: Duration = .seconds(30)
     /// How long we wait for an answer before we send again; each time twice as long.

@@ -24,6 +24,8 @@ public enum IKERefusalReason: String, Sendable {
     case noProposalChosen
     /// It does not know the pre-shared key, or knows another one.
     case preSharedKeyMismatch
+    /// It knows a pre-shared key, but one that is for another identity than it names: see the detail.
+    case preSharedKeyOfOtherIdentity
     /// No pre-shared key is configured for its address.
     case noPreSharedKey
     /// No group and no key is configured for the identity that it names: see the detail.

@@ -22,6 +22,16 @@ public struct PreSharedKey: Sendable {
         return network.contains(address)
     }
 
+    /// Whose it is, for a log: `branch.example.org in 203.0.113.0/24`.
+    var owner: String {
+        switch (identity, network) {
+        case (let identity?, let network?): "\(identity) in \(network)"
+        case (let identity?, nil): identity
+        case (nil, let network?): "\(network)"
+        case (nil, nil): "everybody"
+        }
+    }
+
     /// Keys are tried in this order: for an identity in a network, for an identity, for a network, for everybody; the
     /// longest prefix first.
     fileprivate var rank: (kind: Int, width: Int) {

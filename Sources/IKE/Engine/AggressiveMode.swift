@@ -197,6 +197,7 @@ extension IKEEngine {
         using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         guard message.path.remote.address == association.path.remote.address else { throw .otherAddress }
+        guard known.failedProofs < limits.failedProofsMaximum else { throw .tooManyFailedProofs }
         let cookies = association.cookies
         let authentication = known.offer.chosen.authentication
         let chain: PayloadChain
@@ -214,7 +215,7 @@ extension IKEEngine {
                 identification: known.identification)
             try authentication.check(chain, proves: expected)
         } catch {
-            reportMismatch(message, association, known, now: now, using: &generator)
+            refuseProof(message, association, known, reason: .preSharedKeyMismatch, now: now, using: &generator)
             throw .preSharedKeyMismatch
         }
         guard hasRoomForAssociation else {

@@ -166,7 +166,8 @@ struct Association: Sendable {
     /// What is known after message 4.
     struct Unauthenticated: Sendable {
         let offer: Offer
-        let keys: KeyMaterial
+        /// Of several pre-shared keys that it may be, the keys of the first.
+        var keys: KeyMaterial
         let initiatorPublic: [UInt8]
         let responderPublic: [UInt8]
         let nat: IKENATDetection?
@@ -174,10 +175,12 @@ struct Association: Sendable {
         var initializationVector: [UInt8]
         /// From which authorities the peer wanted our certificate in message 3.
         var requestedAuthorities: [[UInt8]] = []
+        /// The pre-shared keys that it may be, in main mode as responder.
+        var trial: PreSharedKeyTrial?
         /// IDii_b, where it has come already: in aggressive mode.
         var identification: [UInt8] = []
-        /// Whether a failed message 5 has been reported already.
-        var isRefusalReported = false
+        /// How many messages came that do not prove a pre-shared key.
+        var failedProofs = 0
     }
 
     /// What is known after message 6.
@@ -374,6 +377,7 @@ struct Peer: Sendable {
     var path: IKEPath
     /// How its last ISAKMP SA was made, for a successor when there is none left.
     var lastSuite: PhaseOneSuite?
+    var lastPreSharedKey: SecretBytes?
     var capabilities: PeerCapabilities = []
     /// When it was last heard of, and how many R-U-THERE it has left without an answer since.
     var lastHeard: Instant?

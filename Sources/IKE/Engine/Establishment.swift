@@ -19,6 +19,8 @@ extension IKEEngine {
         let chain: PayloadChain
         /// What answers it, and its repetitions.
         let answer: [UInt8]?
+        /// By which key the peer proved itself, where it was one.
+        var preSharedKey: SecretBytes?
         /// Whom this SA was made for, where we made it.
         var peer: PeerID?
     }
@@ -51,6 +53,7 @@ extension IKEEngine {
         forgetHalfOpen(cookie)
         peers[peer]?.associations.append(cookie)
         peers[peer]?.lastSuite = suite
+        peers[peer]?.lastPreSharedKey = outcome.preSharedKey
         peers[peer]?.capabilities = association.capabilities
         if case .initiating(let initiation) = begun { peers[peer]?.initiation = initiation.wanted }
         let lifetimes = policy(for: outcome.path).lifetimes

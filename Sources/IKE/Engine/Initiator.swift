@@ -507,6 +507,7 @@ extension IKEEngine {
         initiation.path = peer.path
         initiation.sendsInitialContact = false
         initiation.suites = [suite]
+        initiation.preSharedKey = initiation.preSharedKey ?? peer.lastPreSharedKey
         initiation.peer = peer.id
         return initiate(to: initiation, now: now, using: &generator) != nil
     }

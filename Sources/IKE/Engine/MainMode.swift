@@ -1,7 +1,7 @@
 import Cryptography
 import Wire
 
-// Main mode as responder (RFC 2409 section 5.4).
+// Main mode as responder (RFC 2409 section 5.4): messages 1 to 4. What 5 and 6 carry depends on the method.
 //
 //    1  HDR, SA                  ->
 //    2                           <-  HDR, SA
@@ -217,8 +217,10 @@ extension IKEEngine {
         let cookies = association.cookies
         let cookie = association.ownCookie
         let authentication = exchange.offer.chosen.authentication
-        let preSharedKey = configuration.preSharedKeys.candidates(for: association.path.remote.address).first?.secret
-        guard authentication.method.isSignature || preSharedKey != nil else {
+        let candidates =
+            authentication.method.isSignature
+            ? [] : configuration.preSharedKeys.candidates(for: association.path.remote.address)
+        guard authentication.method.isSignature || !candidates.isEmpty else {
             // The key was taken out of the configuration meanwhile.
             forgetExchange(cookie)
             throw .noPreSharedKey
@@ -232,7 +234,7 @@ extension IKEEngine {
         let nonce = generator.bytes(Self.nonceLength)
         let keys = try KeyMaterial(
             suite: exchange.offer.chosen.suite, authentication: authentication,
-            preSharedKey: preSharedKey, initiatorNonce: exchange.nonce, responderNonce: nonce,
+            preSharedKey: candidates.first?.secret, initiatorNonce: exchange.nonce, responderNonce: nonce,
             sharedSecret: agreement.sharedSecret, cookies: cookies)
         let hidesOwnNAT = hidesOwnNAT(exchange)
         var payloads = [
@@ -249,7 +251,10 @@ extension IKEEngine {
             responderPublic: agreement.publicValue, nat: exchange.nat, hidesOwnNAT: hidesOwnNAT,
             initializationVector: keys.firstInitializationVector(
                 initiatorPublic: exchange.publicValue, responderPublic: agreement.publicValue),
-            requestedAuthorities: exchange.requestedAuthorities)
+            requestedAuthorities: exchange.requestedAuthorities,
+            trial: PreSharedKeyTrial(
+                candidates, initiatorNonce: exchange.nonce, responderNonce: nonce, sharedSecret: agreement.sharedSecret)
+        )
         association.state = .awaitingAuthentication(known)
         association.remember(exchange.request, answer: answer)
         associations[cookie] = association
@@ -279,89 +284,5 @@ extension IKEEngine {
             remote = generator.bytes(hash.digestLength)
         }
         return [remote, local].map { Payload(type: variant.detectionPayload, body: $0) }
-    }
-
-    // MARK: - Messages 5 and 6
-
-    private mutating func receiveAuthentication(
-        _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated, now: Instant,
-        using generator: inout some RandomNumberGenerator
-    ) throws(IKEDrop) {
-        guard message.isEncrypted else { throw .clearTooLate }
-        let encrypted = message.body
-        let plain = try known.keys.decrypt(encrypted, iv: known.initializationVector)
-        let chain: PayloadChain
-        let identification: IdentificationPayload
-        do throws(IKEDrop) {
-            chain = try PayloadChain(
-                parsing: plain, first: message.header.nextPayload, padded: true, limit: limits.payloadsMaximum)
-            let authentication = known.offer.chosen.authentication
-            try chain.check(authentication.rules(.mainMode))
-            guard let body = chain[.identification] else { throw .missingPayload }
-            let expected = known.keys.identityHash(
-                ownPublic: known.initiatorPublic, otherPublic: known.responderPublic,
-                ownCookie: association.cookies.initiator, otherCookie: association.cookies.responder,
-                securityAssociation: known.offer.securityAssociation, identification: body)
-            try authentication.check(chain, proves: expected)
-            identification = try IdentificationPayload(parsing: body)
-        } catch {
-            // A wrong pre-shared key gives wrong keys, so message 5 decrypts into noise (RFC 2409 section 5.4).
-            reportMismatch(message, association, known, now: now, using: &generator)
-            throw .preSharedKeyMismatch
-        }
-        guard hasRoomForAssociation else {
-            refuse(
-                message.path, association.cookies, peer: nil, step: .mainModeAuthentication, reason: .limitReached,
-                detail: "ISAKMP SAs", now: now)
-            throw .tooManyAssociations
-        }
-        try establish(
-            message, association, known, identification.identity, chain, now: now, using: &generator)
-    }
-
-    /// Reports a failed message 5 once per exchange. The exchange stays as it is: the message may have been forged.
-    mutating func reportMismatch(
-        _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated, now: Instant,
-        using generator: inout some RandomNumberGenerator
-    ) {
-        guard !known.isRefusalReported else { return }
-        var known = known
-        known.isRefusalReported = true
-        associations[association.ownCookie]?.state =
-            association.exchange == .aggressive ? .awaitingProof(known) : .awaitingAuthentication(known)
-        // The address that message 3 proved: that of this message may be forged.
-        let isHome = message.path.remote.address == association.path.remote.address
-        failures.note(association.path.remote.address, limits: limits, now: now)
-        refuse(
-            isHome ? message.path : association.path, association.cookies, peer: nil,
-            step: association.exchange == .aggressive ? .aggressiveMode : .mainModeAuthentication,
-            reason: .preSharedKeyMismatch, now: now)
-        if isHome { notify(.authenticationFailed, inAnswerTo: message, now: now, using: &generator) }
-    }
-
-    private mutating func establish(
-        _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated,
-        _ identity: IKEIdentity, _ chain: PayloadChain, now: Instant, using generator: inout some RandomNumberGenerator
-    ) throws(IKEDrop) {
-        let cookies = association.cookies
-        let own = ownIdentification(message.path)
-        let hash = known.keys.identityHash(
-            ownPublic: known.responderPublic, otherPublic: known.initiatorPublic, ownCookie: cookies.responder,
-            otherCookie: cookies.initiator, securityAssociation: known.offer.securityAssociation,
-            identification: own)
-        let encrypted = try known.keys.encrypt(
-            MessageWriter.chain(
-                [Payload(type: .identification, body: own)] + known.offer.chosen.authentication.proof(of: hash)),
-            iv: known.keys.nextInitializationVector(after: message.body))
-        let header = Header(cookies: cookies, exchange: .identityProtection, flags: .encryption)
-        let answer = MessageWriter.message(header, first: .identification, body: encrypted)
-
-        establish(
-            association,
-            Outcome(
-                identity: identity, offer: known.offer, keys: known.keys, nat: known.nat,
-                hidesOwnNAT: known.hidesOwnNAT, lastBlock: known.keys.nextInitializationVector(after: encrypted),
-                path: message.path, request: message.digest, chain: chain, answer: answer),
-            now: now, using: &generator)
     }
 }
