@@ -33,12 +33,19 @@ public enum CBCCipher: Sendable, Hashable, CaseIterable {
         }
     }
 
+    // Fetched once, since the library looks a cipher up by its name at each use of `EVP_aes_256_cbc()`; never changed.
+    private nonisolated(unsafe) static let fetchedTripleDES = EVP_CIPHER_fetch(nil, "DES-EDE3-CBC", nil)
+    private nonisolated(unsafe) static let fetchedAES128 = EVP_CIPHER_fetch(nil, "AES-128-CBC", nil)
+    private nonisolated(unsafe) static let fetchedAES192 = EVP_CIPHER_fetch(nil, "AES-192-CBC", nil)
+    private nonisolated(unsafe) static let fetchedAES256 = EVP_CIPHER_fetch(nil, "AES-256-CBC", nil)
+
+    /// The library's cipher; nil where its policy forbids it.
     var evp: OpaquePointer? {
         switch self {
-        case .des, .tripleDES: EVP_des_ede3_cbc()
-        case .aes128: EVP_aes_128_cbc()
-        case .aes192: EVP_aes_192_cbc()
-        case .aes256: EVP_aes_256_cbc()
+        case .des, .tripleDES: Self.fetchedTripleDES
+        case .aes128: Self.fetchedAES128
+        case .aes192: Self.fetchedAES192
+        case .aes256: Self.fetchedAES256
         }
     }
 
@@ -60,6 +67,7 @@ public enum CBCCipher: Sendable, Hashable, CaseIterable {
         _ data: [UInt8], key: SecretBytes, iv: [UInt8], encrypt: Int32
     ) throws(CryptographyError) -> [UInt8] {
         guard key.count == keyLength, iv.count == blockLength, data.count % blockLength == 0 else { throw .wrongLength }
+        guard let evp else { throw .libraryFailure }
         var output = [UInt8](repeating: 0, count: data.count)
         let done = libraryKey(key).withUnsafePointer {
             culvert_cbc(evp, encrypt, $0, iv, data, data.count, &output)

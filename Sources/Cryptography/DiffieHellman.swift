@@ -47,26 +47,34 @@ public enum DiffieHellmanGroup: UInt16, CaseIterable, Sendable {
         }
     }
 
-    /// The name of the curve in OpenSSL; nil for the MODP groups.
-    var curve: String? {
+    /// How private keys and public values are computed.
+    var arithmetic: Arithmetic {
         switch self {
-        case .ecp256: "P-256"
-        case .ecp384: "P-384"
-        case .ecp521: "P-521"
-        case .curve25519: "X25519"
-        default: nil
+        case .ecp256, .ecp384, .ecp521: .points
+        case .curve25519: .montgomeryCurve
+        default: .powers
         }
     }
 
-    /// The length of a private exponent in bytes, twice the strength of the group (RFC 3526 section 8).
+    enum Arithmetic {
+        /// Powers of 2 modulo a prime.
+        case powers
+        /// Multiples of a point of a curve.
+        case points
+        /// X25519, which is a function of its own (RFC 7748).
+        case montgomeryCurve
+    }
+
+    /// The length in bytes of a private exponent. Twice the strength of the group is enough: RFC 3526 section 8 estimates
+    /// it at 110 to 190 bits from MODP-2048 to MODP-8192, RFC 7919 appendix A at the 225 to 400 bits of exponents that its
+    /// groups of these sizes have. Less would be weaker than the group; more is time for nothing.
     var exponentLength: Int {
         switch self {
-        case .modp768, .modp1024, .modp1536: 32
-        case .modp2048: 40
-        case .modp3072: 52
-        case .modp4096: 60
-        case .modp6144: 68
-        default: 80
+        case .modp3072: 36
+        case .modp4096: 44
+        case .modp6144: 48
+        case .modp8192: 52
+        default: 32
         }
     }
 }
@@ -74,8 +82,9 @@ public enum DiffieHellmanGroup: UInt16, CaseIterable, Sendable {
 /// Our half of a Diffie-Hellman exchange. It is used for one exchange alone.
 public final class DiffieHellmanKeyPair: Sendable {
     private enum PrivateKey {
-        case exponent(SecretBytes)
-        case curve(OpaquePointer)
+        /// An exponent, or a factor on a curve.
+        case number(SecretBytes)
+        case library(OpaquePointer)
     }
 
     /// The group.
@@ -90,36 +99,48 @@ public final class DiffieHellmanKeyPair: Sendable {
     }
 
     deinit {
-        if case .curve(let key) = privateKey { EVP_PKEY_free(key) }
+        if case .library(let key) = privateKey { EVP_PKEY_free(key) }
     }
 
     /// A fresh key pair, its randomness drawn by OpenSSL from the system.
     public static func generate(_ group: DiffieHellmanGroup) throws(CryptographyError) -> DiffieHellmanKeyPair {
-        guard let curve = group.curve else {
-            var drawn: Int32 = 0
-            let exponent = SecretBytes(count: group.exponentLength) {
+        var drawn: Int32 = 0
+        let number: SecretBytes
+        switch group.arithmetic {
+        case .montgomeryCurve: return try wrap(culvert_x25519_generate(), group)
+        case .powers:
+            number = SecretBytes(count: group.exponentLength) {
                 drawn = RAND_priv_bytes($0.baseAddress?.assumingMemoryBound(to: UInt8.self), Int32($0.count))
             }
-            guard drawn == 1 else { throw .libraryFailure }
-            return try fixed(group, exponent: exponent)
+        case .points:
+            number = SecretBytes(count: group.sharedSecretLength) {
+                drawn = culvert_ec_draw(
+                    Int32(group.rawValue), $0.baseAddress?.assumingMemoryBound(to: UInt8.self), $0.count)
+            }
         }
-        return try wrap(culvert_ecdh_generate(curve), group)
+        guard drawn == 1 else { throw .libraryFailure }
+        return try fixed(group, exponent: number)
     }
 
     /// The key pair of a given exponent, or private number on a curve, for test vectors.
     static func fixed(
         _ group: DiffieHellmanGroup, exponent: SecretBytes
     ) throws(CryptographyError) -> DiffieHellmanKeyPair {
-        if let curve = group.curve {
-            return try wrap(
-                exponent.withUnsafePointer { culvert_ecdh_fixed(curve, $0, exponent.count) } ?? nil, group)
-        }
+        let number = Int32(group.rawValue)
         var value = [UInt8](repeating: 0, count: group.publicValueLength)
-        let done = exponent.withUnsafePointer {
-            culvert_modp_power(Int32(group.rawValue), nil, $0, exponent.count, &value)
+        let done: Int32?
+        switch group.arithmetic {
+        case .montgomeryCurve:
+            return try wrap(exponent.withUnsafePointer { culvert_x25519_fixed($0, exponent.count) } ?? nil, group)
+        case .powers:
+            done = exponent.withUnsafePointer { culvert_modp_power(number, nil, $0, exponent.count, &value) }
+        case .points:
+            done = exponent.withUnsafePointer {
+                culvert_ec_multiply(number, nil, 0, $0, exponent.count, &value, value.count)
+            }
         }
         guard done == 1 else { throw .libraryFailure }
-        return DiffieHellmanKeyPair(group: group, publicValue: value, privateKey: .exponent(exponent))
+        return DiffieHellmanKeyPair(group: group, publicValue: value, privateKey: .number(exponent))
     }
 
     /// Takes over a key of OpenSSL's.
@@ -127,15 +148,12 @@ public final class DiffieHellmanKeyPair: Sendable {
         _ key: OpaquePointer?, _ group: DiffieHellmanGroup
     ) throws(CryptographyError) -> DiffieHellmanKeyPair {
         guard let key else { throw .libraryFailure }
-        // A point is encoded with a leading 4, which IKE leaves out.
-        let prefix = group == .curve25519 ? 0 : 1
-        var encoded = [UInt8](repeating: 0, count: group.publicValueLength + prefix)
-        guard culvert_ecdh_public(key, &encoded, encoded.count) == 1 else {
+        var value = [UInt8](repeating: 0, count: group.publicValueLength)
+        guard culvert_x25519_public(key, &value, value.count) == 1 else {
             EVP_PKEY_free(key)
             throw .libraryFailure
         }
-        return DiffieHellmanKeyPair(
-            group: group, publicValue: Array(encoded.dropFirst(prefix)), privateKey: .curve(key))
+        return DiffieHellmanKeyPair(group: group, publicValue: value, privateKey: .library(key))
     }
 
     /// The secret shared with the peer whose public value is given, in full length.
@@ -144,25 +162,21 @@ public final class DiffieHellmanKeyPair: Sendable {
     /// a value that must not be used (RFC 2412 section 5, RFC 5903 section 3).
     public func sharedSecret(with peerPublicValue: [UInt8]) throws(CryptographyError) -> SecretBytes {
         guard peerPublicValue.count == group.publicValueLength else { throw .wrongLength }
-        var done: Int32 = 0
-        let secret: SecretBytes
-        switch privateKey {
-        case .exponent(let exponent):
-            let number = Int32(group.rawValue)
-            guard culvert_modp_is_valid(number, peerPublicValue) == 1 else { throw .badPublicValue }
-            secret = SecretBytes(count: group.sharedSecretLength) { target in
-                done =
-                    exponent.withUnsafePointer {
-                        culvert_modp_power(
-                            number, peerPublicValue, $0, exponent.count,
-                            target.baseAddress?.assumingMemoryBound(to: UInt8.self))
-                    } ?? 0
-            }
-        case .curve(let key):
-            let encoded = group == .curve25519 ? peerPublicValue : [4] + peerPublicValue
-            secret = SecretBytes(count: group.sharedSecretLength) { target in
-                done = culvert_ecdh_derive(
-                    key, encoded, encoded.count, target.baseAddress?.assumingMemoryBound(to: UInt8.self), target.count)
+        let number = Int32(group.rawValue)
+        if group.arithmetic == .powers, culvert_modp_is_valid(number, peerPublicValue) != 1 { throw .badPublicValue }
+        var done: Int32?
+        let secret = SecretBytes(count: group.sharedSecretLength) { target in
+            let memory = target.baseAddress?.assumingMemoryBound(to: UInt8.self)
+            switch privateKey {
+            case .library(let key):
+                done = culvert_x25519_derive(key, peerPublicValue, peerPublicValue.count, memory, target.count)
+            case .number(let factor):
+                done = factor.withUnsafePointer {
+                    group.arithmetic == .powers
+                        ? culvert_modp_power(number, peerPublicValue, $0, factor.count, memory)
+                        : culvert_ec_multiply(
+                            number, peerPublicValue, peerPublicValue.count, $0, factor.count, memory, target.count)
+                }
             }
         }
         guard done == 1 else { throw .badPublicValue }

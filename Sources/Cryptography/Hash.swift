@@ -37,51 +37,51 @@ public enum HashAlgorithm: Sendable, Hashable, CaseIterable {
         }
     }
 
-    var evp: OpaquePointer? {
-        switch self {
-        case .md4: nil
-        case .md5: EVP_md5()
-        case .sha1: EVP_sha1()
-        case .sha256: EVP_sha256()
-        case .sha384: EVP_sha384()
-        case .sha512: EVP_sha512()
+    /// The digest of all parts, one behind the other.
+    public func digest(_ parts: [UInt8]...) -> [UInt8] {
+        if case .md4 = self { return Self.md4(Array(parts.joined())) }
+        var state = culvert_hash()
+        let begun = culvert_hash_begin(&state, Int32(digestLength * 8))
+        precondition(begun == 1, "there is no \(self)")
+        for part in parts { culvert_hash_update(&state, part, part.count) }
+        return [UInt8](unsafeUninitializedCapacity: digestLength) { target, count in
+            culvert_hash_end(&state, target.baseAddress)
+            count = digestLength
         }
     }
 
-    /// The digest of all parts, one behind the other.
-    public func digest(_ parts: [UInt8]...) -> [UInt8] {
-        let message = parts.count == 1 ? parts[0] : Array(parts.joined())
-        var digest = [UInt8](repeating: 0, count: digestLength)
-        let done =
-            if let evp {
-                EVP_Digest(message, message.count, &digest, nil, evp, nil)
-            } else {
-                culvert_md4(message, message.count, &digest)
-            }
-        precondition(done == 1, "libcrypto has no \(self)")
+    private static func md4(_ message: [UInt8]) -> [UInt8] {
+        var digest = [UInt8](repeating: 0, count: HashAlgorithm.md4.digestLength)
+        let done = culvert_md4(message, message.count, &digest)
+        precondition(done == 1, "libcrypto has no MD4")
         return digest
     }
 }
 
 /// HMAC (RFC 2104) over parts that come one after the other.
 public struct HMAC: ~Copyable {
-    private let context: OpaquePointer
+    // In memory of its own: it is too large to be moved about, and overwritten wherever it ends.
+    private let state: UnsafeMutablePointer<culvert_hmac>
     private let digestLength: Int
 
     /// HMAC by `hash` (any but MD4) under `key` of any length.
     public init(_ hash: HashAlgorithm, key: SecretBytes) {
-        guard let context = HMAC_CTX_new(), let evp = hash.evp,
-            key.withUnsafePointer({ HMAC_Init_ex(context, $0, Int32(key.count), evp, nil) }) == 1
-        else { preconditionFailure("libcrypto has no HMAC by \(hash)") }
-        self.context = context
+        state = .allocate(capacity: 1)
         digestLength = hash.digestLength
+        let (state, bits) = (state, hash == .md4 ? 0 : Int32(hash.digestLength * 8))
+        guard key.withUnsafePointer({ culvert_hmac_begin(state, bits, $0, key.count) }) == 1 else {
+            preconditionFailure("there is no HMAC by \(hash)")
+        }
     }
 
-    deinit { HMAC_CTX_free(context) }
+    deinit {
+        OPENSSL_cleanse(state, MemoryLayout<culvert_hmac>.size)
+        state.deallocate()
+    }
 
     /// Appends bytes.
     public mutating func update(_ bytes: RawSpan) {
-        bytes.withUnsafeBytes { _ = HMAC_Update(context, $0.baseAddress, $0.count) }
+        bytes.withUnsafeBytes { culvert_hash_update(&state.pointee.inner, $0.baseAddress, $0.count) }
     }
 
     /// Appends bytes.
@@ -91,20 +91,23 @@ public struct HMAC: ~Copyable {
     public mutating func update(_ bytes: SecretBytes) { update(bytes.span) }
 
     /// Appends one byte.
-    public mutating func update(_ byte: UInt8) { update([byte]) }
+    public mutating func update(_ byte: UInt8) {
+        withUnsafeBytes(of: byte) { culvert_hash_update(&state.pointee.inner, $0.baseAddress, 1) }
+    }
 
     /// The whole authentication code.
     public consuming func finish() -> [UInt8] {
-        var code = [UInt8](repeating: 0, count: digestLength)
-        HMAC_Final(context, &code, nil)
-        return code
+        [UInt8](unsafeUninitializedCapacity: digestLength) { target, count in
+            culvert_hmac_end(state, target.baseAddress)
+            count = digestLength
+        }
     }
 
     /// The whole authentication code, where it becomes a key.
     public consuming func finishSecret() -> SecretBytes {
-        let context = context
+        let state = state
         return SecretBytes(count: digestLength) { target in
-            HMAC_Final(context, target.baseAddress?.assumingMemoryBound(to: UInt8.self), nil)
+            culvert_hmac_end(state, target.baseAddress?.assumingMemoryBound(to: UInt8.self))
         }
     }
 }

@@ -87,18 +87,18 @@ public struct PacketAuthenticator: ~Copyable {
     /// HMAC by `hash` (any but MD4) under a key no longer than the hash's block.
     public init(_ hash: HashAlgorithm, key: SecretBytes) throws(CryptographyError) {
         guard hash != .md4 else { throw .libraryFailure }
-        let made = key.withUnsafePointer { culvert_hmac_create(Int32(hash.digestLength * 8), $0, key.count) }
+        let made = key.withUnsafePointer { culvert_packet_hmac_create(Int32(hash.digestLength * 8), $0, key.count) }
         guard let state = made ?? nil else { throw .wrongLength }
         self.state = state
     }
 
-    deinit { culvert_hmac_free(state) }
+    deinit { culvert_packet_hmac_free(state) }
 
     /// Writes the whole code of `data` to `code`, which has room for ``codeLengthMaximum`` bytes.
     @inline(__always)
     public func compute(_ data: UnsafeRawPointer, count: Int, code: UnsafeMutableRawPointer) {
-        culvert_hmac_compute(
-            state, data.assumingMemoryBound(to: UInt8.self), count, nil, 0, code.assumingMemoryBound(to: UInt8.self))
+        culvert_packet_hmac_compute(
+            state, data.assumingMemoryBound(to: UInt8.self), count, code.assumingMemoryBound(to: UInt8.self))
     }
 
     /// Whether the first `codeCount` bytes of the code of `data` are those at `code`, in constant time.

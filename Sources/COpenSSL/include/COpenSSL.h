@@ -2,14 +2,14 @@
 #pragma once
 
 #ifndef OPENSSL_SUPPRESS_DEPRECATED
-#define OPENSSL_SUPPRESS_DEPRECATED /* HMAC_CTX and the hash states are deprecated, and nothing newer is as fast */
+#define OPENSSL_SUPPRESS_DEPRECATED /* the hash states are deprecated, and nothing newer is as fast */
 #endif
 #include <openssl/bn.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/md5.h>
 #include <openssl/obj_mac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
@@ -20,6 +20,33 @@
 /* MD4 (RFC 2759 needs it) without the legacy provider. */
 int culvert_md4(const void *data, size_t length, uint8_t digest[16]);
 
+/* A hash by its bits: 128 MD5, 160 SHA-1, 256, 384 and 512 SHA-2. Without memory of its own, unlike EVP's. */
+typedef struct {
+  int bits;
+  union {
+    MD5_CTX md5;
+    SHA_CTX sha1;
+    SHA256_CTX sha256;
+    SHA512_CTX sha512;
+  } state;
+} culvert_hash;
+
+/* Returns 1, or 0 for other bits. */
+int culvert_hash_begin(culvert_hash *hash, int bits);
+void culvert_hash_update(culvert_hash *hash, const void *data, size_t length);
+/* Writes the digest and overwrites the state. */
+void culvert_hash_end(culvert_hash *hash, uint8_t *digest);
+
+/* HMAC (RFC 2104) over parts: update `inner`. */
+typedef struct {
+  culvert_hash inner, outer;
+} culvert_hmac;
+
+/* Returns 1, or 0 for other bits. The key may have any length. */
+int culvert_hmac_begin(culvert_hmac *hmac, int bits, const uint8_t *key, size_t key_length);
+/* Writes the code and overwrites both states. */
+void culvert_hmac_end(culvert_hmac *hmac, uint8_t *code);
+
 /* --- Diffie-Hellman: all return 1 on success; public values are group_length bytes, leading zeros kept ------------ */
 
 /* The length in bytes of the prime of a MODP group by its IKE number (RFC 2409, RFC 3526); 0 for other groups. */
@@ -29,14 +56,18 @@ int culvert_modp_power(int group, const uint8_t *base, const uint8_t *exponent, 
 /* Whether 1 < value < p - 1. */
 int culvert_modp_is_valid(int group, const uint8_t *value);
 
-/* A fresh key pair on "P-256", "P-384", "P-521" or "X25519"; NULL on failure. */
-EVP_PKEY *culvert_ecdh_generate(const char *curve);
-/* The key pair of a given private number, for test vectors; NULL on failure. */
-EVP_PKEY *culvert_ecdh_fixed(const char *curve, const uint8_t *number, size_t length);
-/* The public value: the point with its leading 4, or X25519's 32 bytes. */
-int culvert_ecdh_public(const EVP_PKEY *key, uint8_t *value, size_t length);
-/* The shared secret with a peer's public value in the same form, which is checked to be on the curve. */
-int culvert_ecdh_derive(EVP_PKEY *key, const uint8_t *peer, size_t peer_length, uint8_t *secret, size_t length);
+/* A private number of a curve of NIST by its IKE number (RFC 5903), below the curve's order and not zero. */
+int culvert_ec_draw(int group, uint8_t *number, size_t length);
+/* number * point, the curve's generator where point is NULL. Points are X and Y without a leading 4; result_length says
+   whether Y is wanted. Refused are points off the curve and numbers that are not below the order. Constant time. */
+int culvert_ec_multiply(int group, const uint8_t *point, size_t point_length, const uint8_t *number,
+                        size_t number_length, uint8_t *result, size_t result_length);
+
+/* A fresh key pair of X25519, or that of a given private number; NULL on failure. */
+EVP_PKEY *culvert_x25519_generate(void);
+EVP_PKEY *culvert_x25519_fixed(const uint8_t *number, size_t length);
+int culvert_x25519_public(const EVP_PKEY *key, uint8_t *value, size_t length);
+int culvert_x25519_derive(EVP_PKEY *key, const uint8_t *peer, size_t peer_length, uint8_t *secret, size_t length);
 
 /* One-shot CBC without padding; single DES runs as triple DES with one key, since its own cipher is in the legacy
    provider. Returns 1 on success. */
@@ -57,10 +88,9 @@ int culvert_aead_seal(EVP_CIPHER_CTX *context, const uint8_t *iv, const uint8_t 
 int culvert_aead_open(EVP_CIPHER_CTX *context, const uint8_t *iv, const uint8_t *aad, int aad_length, uint8_t *data,
                       int length, const uint8_t *tag, int tag_length);
 
-/* HMAC with the inner and outer states computed once: two compressions less for every packet than HMAC_Init_ex. */
-typedef struct culvert_hmac culvert_hmac;
-culvert_hmac *culvert_hmac_create(int hash_bits, const uint8_t *key, size_t key_length);
-void culvert_hmac_free(culvert_hmac *hmac);
-/* Writes the whole digest (up to 64 bytes) of data followed by suffix (which may be empty). */
-void culvert_hmac_compute(const culvert_hmac *hmac, const uint8_t *data, size_t length, const uint8_t *suffix,
-                          size_t suffix_length, uint8_t *digest);
+/* HMAC with the inner and outer states computed once: two compressions less for every packet. */
+typedef struct culvert_packet_hmac culvert_packet_hmac;
+culvert_packet_hmac *culvert_packet_hmac_create(int bits, const uint8_t *key, size_t key_length);
+void culvert_packet_hmac_free(culvert_packet_hmac *hmac);
+/* Writes the whole code (up to 64 bytes) of data. */
+void culvert_packet_hmac_compute(const culvert_packet_hmac *hmac, const uint8_t *data, size_t length, uint8_t *code);
