@@ -23,8 +23,12 @@ public struct IKEConfiguration: Sendable {
     public var preSharedKeys: PreSharedKeys
     /// The certificates; nil for none.
     public var certificates: IKECertificates?
-    /// The groups of aggressive mode, which is off where there is none.
+    /// The groups of aggressive mode, which is off where there is none and signatures are not allowed in it.
     public var groups = IKEGroups()
+    /// Whether aggressive mode is for signatures, too. Our certificate makes message 2 larger than 1.5 times message 1,
+    /// so that who forges his address can have us send some KiB to it: at most `limits.aggressivePerSecond` times a second
+    /// in all, and of one address `limits.aggressivePerAddressMaximum` exchanges at once.
+    public var allowsAggressiveSignatures = false
     /// The address that we name as our identity, for a gateway behind a NAT; otherwise the one that the packet came to.
     public var identityAddress: IPAddress?
     /// Whether a Microsoft client is told that the gateway is not behind a NAT when it is. Without it, Windows connects
@@ -62,7 +66,15 @@ public struct IKEConfiguration: Sendable {
 
     /// Whether aggressive mode is for anybody.
     var allowsAggressiveMode: Bool {
-        groups.acceptsAny || !groups.byName.isEmpty
+        groups.acceptsAny || !groups.byName.isEmpty || (allowsAggressiveSignatures && certificates != nil)
+    }
+
+    /// The methods that who names itself in aggressive mode may use, of those that we have the means for.
+    func aggressiveMethods(for identity: IKEIdentity, at address: IPAddress) -> [PhaseOneAuthenticationMethod] {
+        let signatures = allowsAggressiveSignatures ? certificates?.methods ?? [] : []
+        return policy(for: address).authenticationMethods.filter {
+            $0 == .preSharedKey ? preSharedKey(for: identity, at: address) != nil : signatures.contains($0)
+        }
     }
 
     /// The key of who names itself in aggressive mode: its group's, or where any may come that of main mode.

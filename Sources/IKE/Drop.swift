@@ -121,7 +121,7 @@ public enum IKEDrop: String, CaseIterable, Error, Sendable {
     case halfOpenExpired
     /// A message 3 beyond the limit of unauthenticated exchanges.
     case tooManyUnauthenticated
-    /// A proof of a pre-shared key beyond the limit of failed ones of its exchange.
+    /// A proof beyond the limit of failed ones of its exchange.
     case tooManyFailedProofs
     /// A first message of aggressive mode beyond the rate.
     case aggressiveRateLimited

@@ -33,10 +33,13 @@ public struct IKELimits: Sendable, Equatable {
     public var aggressiveMaximum = 256
     /// The most of these from one address.
     public var aggressivePerAddressMaximum = 16
-    /// First messages of aggressive mode per second that are worth a Diffie-Hellman.
+    /// First messages of aggressive mode per second that are worth a Diffie-Hellman and a signature.
     public var aggressivePerSecond = 200
-    /// How many messages may fail to prove a pre-shared key before an exchange looks at none any more: forged ones must
-    /// not end it, and each may cost as many keys as there are candidates.
+    /// How often aggressive mode's message 2 is repeated where our certificate makes it more than 1.5 times as large as
+    /// message 1.
+    public var largeAnswersMaximum = 3
+    /// How many messages may prove nothing before an exchange looks at none any more: forged ones must not end it, and
+    /// each may cost as many pre-shared keys as there are candidates, or a chain of certificates.
     public var failedProofsMaximum = 8
     /// How long an exchange may take.
     public var exchangeLifetime: Duration = .seconds(30)

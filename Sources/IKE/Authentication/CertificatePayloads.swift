@@ -25,6 +25,13 @@ struct CertificatePayload: Hashable, Sendable {
     }
 
     var body: [UInt8] { [encoding] + data }
+
+    /// The payloads that show a certificate and what leads to its authority.
+    static func all(of identity: CertificateIdentity) -> [Payload] {
+        ([identity.certificate] + identity.intermediates).map {
+            Payload(type: .certificate, body: CertificatePayload($0).body)
+        }
+    }
 }
 
 /// A certificate request payload (RFC 2408 section 3.10): from which authority a certificate is wanted.
@@ -62,6 +69,15 @@ struct CertificateRequestPayload: Hashable, Sendable {
 }
 
 extension PayloadChain {
+    /// The certificate payloads, in order.
+    var certificatePayloads: [CertificatePayload] {
+        get throws(IKEDrop) {
+            var payloads: [CertificatePayload] = []
+            for body in all(.certificate) { payloads.append(try CertificatePayload(parsing: body)) }
+            return payloads
+        }
+    }
+
     /// The names of the authorities that the peer asks for, by all its requests that can be read.
     var requestedAuthorities: [[UInt8]] {
         all(.certificateRequest).compactMap { body in

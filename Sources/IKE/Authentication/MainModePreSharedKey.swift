@@ -101,22 +101,20 @@ extension IKEEngine {
         _ known: Association.Unauthenticated
     ) throws(IKEDrop) -> Proof {
         let keys = try trial.keys(of: candidate, known, cookies)
+        var tried = known
+        tried.keys = keys
         let plain = try keys.decrypt(message.body, iv: known.initializationVector)
         let chain = try PayloadChain(
             parsing: plain, first: message.header.nextPayload, padded: true, limit: limits.payloadsMaximum)
         let authentication = known.offer.chosen.authentication
         try chain.check(authentication.rules(.mainMode))
         guard let body = chain[.identification] else { throw .missingPayload }
-        let expected = keys.identityHash(
-            ownPublic: known.initiatorPublic, otherPublic: known.responderPublic, ownCookie: cookies.initiator,
-            otherCookie: cookies.responder, securityAssociation: known.offer.securityAssociation,
-            identification: body)
-        try authentication.check(chain, proves: expected)
+        try authentication.check(chain, proves: tried.initiatorHash(cookies, identification: body))
         let identity = try IdentificationPayload(parsing: body).identity
         return Proof(key: candidate, keys: keys, chain: chain, identity: identity)
     }
 
-    /// Refuses a message that proves no pre-shared key, and reports that once per exchange. The exchange stays as it is:
+    /// Refuses a message that proves nothing, and reports that once per exchange. The exchange stays as it is:
     /// the message may have been forged.
     mutating func refuseProof(
         _ message: Incoming, _ association: Association, _ known: Association.Unauthenticated,
@@ -149,10 +147,9 @@ extension IKEEngine {
         }
         let (cookies, keys) = (association.cookies, proof.keys)
         let own = ownIdentification(message.path)
-        let hash = keys.identityHash(
-            ownPublic: known.responderPublic, otherPublic: known.initiatorPublic, ownCookie: cookies.responder,
-            otherCookie: cookies.initiator, securityAssociation: known.offer.securityAssociation,
-            identification: own)
+        var known = known
+        known.keys = keys
+        let hash = known.responderHash(cookies, identification: own)
         let encrypted = try keys.encrypt(
             MessageWriter.chain(
                 [Payload(type: .identification, body: own)] + known.offer.chosen.authentication.proof(of: hash)),

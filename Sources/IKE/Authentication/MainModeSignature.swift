@@ -20,8 +20,7 @@ extension IKEEngine {
         try chain.check(authentication.rules(.mainMode))
         guard let body = chain[.identification], let signature = chain[.signature] else { throw .missingPayload }
         let identity = try IdentificationPayload(parsing: body).identity
-        var payloads: [CertificatePayload] = []
-        for body in chain.all(.certificate) { payloads.append(try CertificatePayload(parsing: body)) }
+        let payloads = try chain.certificatePayloads
         guard hasRoomForAssociation else {
             refuse(
                 message.path, association.cookies, peer: nil, step: .mainModeAuthentication, reason: .limitReached,
@@ -39,26 +38,17 @@ extension IKEEngine {
         let ownIdentity = IdentificationPayload(
             identity: certificates.ownIdentity(own, address: message.path.local.address))
         let cookies = association.cookies
-        let hash = authentication.proofHash(negotiated: known.offer.chosen.suite.hash)
         let work = SignatureAuthentication(
-            method: authentication.method, certificates: certificates, payloads: payloads, identity: identity,
-            peerHash: known.keys.identityHash(
-                ownPublic: known.initiatorPublic, otherPublic: known.responderPublic, ownCookie: cookies.initiator,
-                otherCookie: cookies.responder, securityAssociation: known.offer.securityAssociation,
-                identification: body, by: hash),
-            peerSignature: signature,
-            ownHash: known.keys.identityHash(
-                ownPublic: known.responderPublic, otherPublic: known.initiatorPublic, ownCookie: cookies.responder,
-                otherCookie: cookies.initiator, securityAssociation: known.offer.securityAssociation,
-                identification: ownIdentity.body, by: hash),
-            ownKey: own.key)
+            peer: PeerSignature(
+                method: authentication.method, certificates: certificates, payloads: payloads, identity: identity,
+                hash: known.initiatorHash(cookies, identification: body), signature: signature),
+            own: SignatureAuthentication.OwnSignature(
+                hash: known.responderHash(cookies, identification: ownIdentity.body), key: own.key))
         let id = try enqueueWork(
             known.offer.chosen.suite.group, .authenticate(work), for: .phaseOne(association.ownCookie))
         let ownPayloads =
             [Payload(type: .identification, body: ownIdentity.body)]
-            + ([own.certificate] + own.intermediates).map {
-                Payload(type: .certificate, body: CertificatePayload($0).body)
-            }
+            + CertificatePayload.all(of: own)
         associations[association.ownCookie]?.state = .authenticating(
             Association.Authenticating(
                 known: known, request: message.digest, path: message.path, chain: chain, identity: identity,
@@ -80,6 +70,11 @@ extension IKEEngine {
             refuseSignature(association, exchange, refusal, now: now, using: &generator)
             throw .certificateRefused
         }
+        guard association.exchange == .identityProtection else {
+            return finishAggressive(
+                association, exchange.known, exchange.message, exchange.chain, exchange.identity, now: now,
+                using: &generator)
+        }
         let known = exchange.known
         let payloads = exchange.ownPayloads + [Payload(type: .signature, body: proven.signature)]
         let encrypted = try known.keys.encrypt(MessageWriter.chain(payloads), iv: exchange.initializationVector)
@@ -94,16 +89,23 @@ extension IKEEngine {
             now: now, using: &generator)
     }
 
-    /// Ends the exchange: only who shares its keys can have sent what was refused.
+    /// Ends main mode: only who shares its keys can have sent what was refused. In aggressive mode it may have come in
+    /// clear from anybody, and the true one may still come.
     private mutating func refuseSignature(
         _ association: Association, _ exchange: Association.Authenticating, _ refusal: CertificateRefusal,
         now: Instant, using generator: inout some RandomNumberGenerator
     ) {
+        let reason = IKERefusalReason(refusal.reason)
+        let detail = refusal.detail.isEmpty ? "\(exchange.identity)" : refusal.detail
+        guard association.exchange == .identityProtection else {
+            return refuseProof(
+                exchange.message, association, exchange.known, reason: reason, detail: detail, now: now,
+                using: &generator)
+        }
         failures.note(association.path.remote.address, limits: limits, now: now)
         refuse(
-            exchange.path, association.cookies, peer: nil, step: .mainModeAuthentication,
-            reason: IKERefusalReason(refusal.reason),
-            detail: refusal.detail.isEmpty ? "\(exchange.identity)" : refusal.detail, now: now)
+            exchange.path, association.cookies, peer: nil, step: .mainModeAuthentication, reason: reason,
+            detail: detail, now: now)
         // From elsewhere than message 3 the address may be forged, though the message is not.
         if exchange.path.remote.address == association.path.remote.address {
             notify(.authenticationFailed, inAnswerTo: exchange.message, now: now, using: &generator)

@@ -1,38 +1,36 @@
 import Cryptography
 import Wire
 
-/// The peer's proof by signature, to be checked, and ours, to be made when it holds: work of some milliseconds beside the
-/// control loop. A value with all that is needed, so that a reload meanwhile changes nothing.
+/// The peer's proof by signature, to be checked, and ours, to be made when it holds, or one of both: work of some
+/// milliseconds beside the control loop. A value with all that is needed, so that a reload meanwhile changes nothing.
 struct SignatureAuthentication: Sendable {
     /// The most certificates of one message, those in a PKCS#7 payload counted one by one.
     static let certificatesMaximum = CertificateTrust.intermediatesMaximum + 1
 
-    let method: PhaseOneAuthenticationMethod
-    let certificates: IKECertificates
-    /// The peer's certificate payloads, in order.
-    let payloads: [CertificatePayload]
-    let identity: IKEIdentity
-    /// HASH_I, and what is said to be its signature.
-    let peerHash: [UInt8]
-    let peerSignature: [UInt8]
-    /// HASH_R, and with what to sign it.
-    let ownHash: [UInt8]
-    let ownKey: SignatureKey
+    /// Nil where there is nothing to check.
+    var peer: PeerSignature?
+    /// Nil where there is nothing to sign.
+    var own: OwnSignature?
 
-    /// What is there when both is done.
+    /// HASH_I or HASH_R as our role says, and with what to sign it.
+    struct OwnSignature: Sendable {
+        let hash: [UInt8]
+        let key: SignatureKey
+    }
+
+    /// What is there when all is done.
     struct Proven: Sendable {
-        /// SIG_R.
-        let signature: [UInt8]
-        /// The subject of the peer's certificate.
-        let subject: String
+        /// SIG_I or SIG_R of ours; empty where none was wanted.
+        var signature: [UInt8] = []
     }
 
     /// Believes the peer, or says why not.
     func perform(wallSeconds: Int64) -> Result<Proven, CertificateRefusal> {
         do throws(CertificateRefusal) {
-            let certificate = try verifyPeer(wallSeconds: wallSeconds)
+            try peer?.verify(wallSeconds: wallSeconds)
+            guard let own else { return .success(Proven()) }
             do {
-                return .success(Proven(signature: try ownKey.sign(hash: ownHash), subject: certificate.subjectText))
+                return .success(Proven(signature: try own.key.sign(hash: own.hash)))
             } catch {
                 throw CertificateRefusal(.weakKey, "our own key does not sign")
             }
@@ -40,14 +38,26 @@ struct SignatureAuthentication: Sendable {
             return .failure(error)
         }
     }
+}
 
-    /// The certificate whose key made the signature, after its chain, its name and its right to come in are checked.
-    private func verifyPeer(wallSeconds: Int64) throws(CertificateRefusal) -> Certificate {
+/// What a peer has sent to prove itself by a signature.
+struct PeerSignature: Sendable {
+    let method: PhaseOneAuthenticationMethod
+    let certificates: IKECertificates
+    /// Its certificate payloads, in order.
+    let payloads: [CertificatePayload]
+    let identity: IKEIdentity
+    /// HASH_I or HASH_R, and what is said to be its signature.
+    let hash: [UInt8]
+    let signature: [UInt8]
+
+    /// Checks the signature, and of the certificate whose key made it the chain, the name and the right to come in.
+    func verify(wallSeconds: Int64) throws(CertificateRefusal) {
         var received = try parsed()
         guard let first = received.first else { throw CertificateRefusal(.noCertificate) }
         // RFC 2409 leaves the order open: the certificate is the one that verifies.
         let signer = received.firstIndex {
-            PhaseOneAuthenticationMethod($0.keyKind) == method && $0.verifies(peerSignature, of: peerHash)
+            PhaseOneAuthenticationMethod($0.keyKind) == method && $0.verifies(signature, of: hash)
         }
         guard let signer else {
             let kind =
@@ -65,7 +75,6 @@ struct SignatureAuthentication: Sendable {
         guard allowed.isEmpty || allowed.contains(where: { certificate.hasName(like: $0) }) else {
             throw CertificateRefusal(.wrongName, "\(certificate.subjectText) is not among the client identities")
         }
-        return certificate
     }
 
     private func parsed() throws(CertificateRefusal) -> [Certificate] {
@@ -75,7 +84,8 @@ struct SignatureAuthentication: Sendable {
                 switch payload.encoding {
                 case CertificateEncoding.x509Signature: certificates.append(try Certificate(der: payload.data))
                 case CertificateEncoding.pkcs7:
-                    certificates += try Certificate.all(inPKCS7: payload.data, maximum: Self.certificatesMaximum)
+                    certificates += try Certificate.all(
+                        inPKCS7: payload.data, maximum: SignatureAuthentication.certificatesMaximum)
                 // Revocation lists come from the operator alone; what else there is nobody sends.
                 default: break
                 }
@@ -86,8 +96,9 @@ struct SignatureAuthentication: Sendable {
         // Some send the same certificate twice, as itself and in a bundle.
         var distinct: [Certificate] = []
         for certificate in certificates where !distinct.contains(certificate) { distinct.append(certificate) }
-        guard distinct.count <= Self.certificatesMaximum else {
-            throw CertificateRefusal(.invalidChain, "more than \(Self.certificatesMaximum) certificates")
+        let maximum = SignatureAuthentication.certificatesMaximum
+        guard distinct.count <= maximum else {
+            throw CertificateRefusal(.invalidChain, "more than \(maximum) certificates")
         }
         return distinct
     }

@@ -7,8 +7,10 @@ import Wire
 //    2                                   <-  HDR, SA, KE, Nr, IDir, HASH_R, NAT-D..
 //    3  HDR*, HASH_I, NAT-D..            ->                          possibly in clear, possibly from port 4500
 //
+// With signatures SIG stands where HASH does, and certificates before it: AggressiveModeSignature.swift.
+//
 // It costs us a Diffie-Hellman before the peer has shown that it receives at its address, and shows a hash of the key to
-// whoever asks. So it is off where no group is configured, bounded by itself, and last in the queue for work.
+// whoever asks. So it is off where no group and no signatures are configured, bounded by itself, and last in the queue for work.
 extension IKEEngine {
     mutating func receiveAggressive(
         _ message: Incoming, now: Instant, using generator: inout some RandomNumberGenerator
@@ -26,9 +28,13 @@ extension IKEEngine {
         switch association.state {
         case .computingAggressive(let exchange):
             throw exchange.request == message.digest ? .repeatedWhileBusy : .wrongState
+        case .authenticating(let exchange):
+            throw exchange.request == message.digest ? .repeatedWhileBusy : .wrongState
+        case .awaitingProof(let known) where known.offer.chosen.method.isSignature:
+            try receiveAggressiveSignature(message, association, known, now: now)
         case .awaitingProof(let known):
             try receiveProof(message, association, known, now: now, using: &generator)
-        case .awaitingKeyExchange, .computing, .awaitingAuthentication, .authenticating, .initiating, .established:
+        case .awaitingKeyExchange, .computing, .awaitingAuthentication, .initiating, .established:
             throw .wrongState
         }
     }
@@ -94,100 +100,143 @@ extension IKEEngine {
         let identity = try IdentificationPayload(parsing: identification).identity
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
         let vendorIDs = chain.all(.vendorID).compactMap(IKEVendorID.init)
-        guard configuration.preSharedKey(for: identity, at: message.path.remote.address) != nil else {
-            refuseFirst(
-                message, step: .aggressiveMode, reason: .unknownIdentity, detail: identity.description, now: now)
-            notify(.invalidIDInformation, inAnswerTo: message, now: now, using: &generator)
-            throw .noPreSharedKey
-        }
-        // The group cannot be negotiated: the public value is there already, and its length tells which groups it can be.
-        var algorithms = policy(for: message.path).phaseOne
-        algorithms.groups.removeAll { $0.publicValueLength != publicValue.count }
-        let chosen: ChosenPhaseOne
-        switch PhaseOneNegotiation(algorithms: algorithms).choose(from: payload) {
-        case .chosen(let choice): chosen = choice
-        case .refused(let offers):
-            refuseFirst(message, step: .aggressiveMode, reason: .noProposalChosen, offers: offers, now: now)
-            notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
-            throw .noProposalChosen
-        }
+        let chosen = try choose(
+            from: payload, identity, publicValueLength: publicValue.count, message, now: now, using: &generator)
         return Association.Aggressive(
             offer: Association.Offer(
                 chosen: chosen, securityAssociation: body, variant: NATTraversalVariant(Set(vendorIDs)),
                 vendorIDs: vendorIDs),
             request: message.digest, questionBytes: message.bytes.count, publicValue: publicValue, nonce: nonce,
-            identity: identity, identification: identification, workID: 0)
+            identity: identity, identification: identification,
+            requestedAuthorities: chain[.certificateRequest] == nil ? nil : chain.requestedAuthorities, workID: 0)
     }
 
+    private mutating func choose(
+        from payload: SecurityAssociationPayload, _ identity: IKEIdentity, publicValueLength: Int, _ message: Incoming,
+        now: Instant, using generator: inout some RandomNumberGenerator
+    ) throws(IKEDrop) -> ChosenPhaseOne {
+        let address = message.path.remote.address
+        let methods = configuration.aggressiveMethods(for: identity, at: address)
+        // The group cannot be negotiated: the public value is there already, and its length tells which groups it can be.
+        var algorithms = policy(for: message.path).phaseOne
+        algorithms.groups.removeAll { $0.publicValueLength != publicValueLength }
+        var offers: [IKERefusedOffer] = []
+        if !methods.isEmpty {
+            switch PhaseOneNegotiation(algorithms: algorithms, methods: methods).choose(from: payload) {
+            case .chosen(let choice): return choice
+            case .refused(let refused): offers = refused
+            }
+        }
+        // Where a key for its name is all that is missing, the operator has to know that.
+        var isUnknown = methods.isEmpty
+        if !isUnknown, !methods.contains(.preSharedKey),
+            case .chosen = PhaseOneNegotiation(algorithms: algorithms).choose(from: payload)
+        {
+            isUnknown = true
+        }
+        guard !isUnknown else {
+            refuseFirst(
+                message, step: .aggressiveMode, reason: .unknownIdentity, detail: identity.description, now: now)
+            notify(.invalidIDInformation, inAnswerTo: message, now: now, using: &generator)
+            throw .noPreSharedKey
+        }
+        refuseFirst(message, step: .aggressiveMode, reason: .noProposalChosen, offers: offers, now: now)
+        notify(.noProposalChosen, inAnswerTo: message, now: now, using: &generator)
+        throw .noProposalChosen
+    }
+
+    /// Diffie-Hellman is done, or then our signature.
     mutating func completeAggressiveOffer(
         _ association: Association, _ exchange: Association.Aggressive, _ result: IKEWorkResult, now: Instant,
         using generator: inout some RandomNumberGenerator
     ) throws(IKEDrop) {
         guard exchange.workID == result.id else { throw .staleWorkResult }
-        let cookies = association.cookies
-        let path = association.path
         do throws(IKEDrop) {
-            guard let key = configuration.preSharedKey(for: exchange.identity, at: path.remote.address) else {
-                throw .noPreSharedKey
+            if let answer = exchange.answer {
+                return try completeAggressiveSignature(association, exchange, answer, result)
             }
             guard case .success(let agreement) = result.outcome else {
-                refuse(path, cookies, peer: nil, step: .aggressiveMode, reason: .publicValueRefused, now: now)
+                refuse(
+                    association.path, association.cookies, peer: nil, step: .aggressiveMode,
+                    reason: .publicValueRefused, now: now)
                 throw .publicValueRefused
             }
             let nonce = generator.bytes(Self.nonceLength)
-            let chosen = exchange.offer.chosen
-            let keys = try KeyMaterial(
-                suite: chosen.suite, authentication: chosen.authentication, preSharedKey: key,
-                initiatorNonce: exchange.nonce, responderNonce: nonce, sharedSecret: agreement.sharedSecret,
-                cookies: cookies)
-            let answer = try aggressiveAnswer(association, exchange, agreement, keys, nonce: nonce)
+            let known = try aggressiveKeys(association, exchange, agreement, nonce: nonce)
+            let authentication = exchange.offer.chosen.authentication
+            guard !authentication.method.isSignature else {
+                return try signAggressiveAnswer(association, exchange, known, nonce: nonce)
+            }
+            let own = ownIdentification(association.path)
+            let proof = try authentication.proof(of: known.responderHash(association.cookies, identification: own))
+            let answer = aggressiveAnswer(association, exchange, known, nonce: nonce, identification: own, proof: proof)
             // Nobody has shown to receive at this address yet.
             guard Self.isWithinAmplification(answer: answer.count, question: exchange.questionBytes) else {
                 throw .answerTooLarge
             }
-            var association = association
-            association.state = .awaitingProof(
-                Association.Unauthenticated(
-                    offer: exchange.offer, keys: keys, initiatorPublic: exchange.publicValue,
-                    responderPublic: agreement.publicValue, nat: nil, hidesOwnNAT: false,
-                    initializationVector: keys.firstInitializationVector(
-                        initiatorPublic: exchange.publicValue, responderPublic: agreement.publicValue),
-                    identification: exchange.identification))
-            association.remember(exchange.request, answer: answer)
-            associations[cookies.responder] = association
-            transmit(answer, on: path)
+            sendAggressiveAnswer(answer, association, exchange, known)
         } catch {
-            forgetExchange(cookies.responder)
+            forgetExchange(association.ownCookie)
             throw error
         }
     }
 
-    private func aggressiveAnswer(
+    /// What is known once the shared secret is.
+    private func aggressiveKeys(
         _ association: Association, _ exchange: Association.Aggressive, _ agreement: IKEWorkResult.Agreement,
-        _ keys: KeyMaterial, nonce: [UInt8]
-    ) throws(IKEDrop) -> [UInt8] {
-        let cookies = association.cookies
-        let own = ownIdentification(association.path)
-        let hash = keys.identityHash(
-            ownPublic: agreement.publicValue, otherPublic: exchange.publicValue, ownCookie: cookies.responder,
-            otherCookie: cookies.initiator, securityAssociation: exchange.offer.securityAssociation,
-            identification: own)
+        nonce: [UInt8]
+    ) throws(IKEDrop) -> Association.Unauthenticated {
+        let chosen = exchange.offer.chosen
+        // Where the method needs a key and there is none any more, ``PhaseOneAuthentication`` says so.
+        let key = configuration.preSharedKey(for: exchange.identity, at: association.path.remote.address)
+        let keys = try KeyMaterial(
+            suite: chosen.suite, authentication: chosen.authentication, preSharedKey: key,
+            initiatorNonce: exchange.nonce, responderNonce: nonce, sharedSecret: agreement.sharedSecret,
+            cookies: association.cookies)
+        return Association.Unauthenticated(
+            offer: exchange.offer, keys: keys, initiatorPublic: exchange.publicValue,
+            responderPublic: agreement.publicValue, nat: nil, hidesOwnNAT: false,
+            initializationVector: keys.firstInitializationVector(
+                initiatorPublic: exchange.publicValue, responderPublic: agreement.publicValue),
+            identification: exchange.identification)
+    }
+
+    /// Message 2; `proof` is all that proves us, certificates among it.
+    func aggressiveAnswer(
+        _ association: Association, _ exchange: Association.Aggressive, _ known: Association.Unauthenticated,
+        nonce: [UInt8], identification: [UInt8], proof: [Payload]
+    ) -> [UInt8] {
         let chosen = exchange.offer.chosen
         var payloads = [
             Payload(type: .securityAssociation, body: chosen.answer),
-            Payload(type: .keyExchange, body: agreement.publicValue), Payload(type: .nonce, body: nonce),
-            Payload(type: .identification, body: own),
+            Payload(type: .keyExchange, body: known.responderPublic), Payload(type: .nonce, body: nonce),
+            Payload(type: .identification, body: identification),
         ]
-        payloads += try chosen.authentication.proof(of: hash)
+        payloads += proof
         if let variant = exchange.offer.variant {
             payloads.append(Payload(type: .vendorID, body: variant.vendorID.bytes))
             payloads += [association.path.remote, association.path.local].map {
                 Payload(
-                    type: variant.detectionPayload, body: IKENATDetection.hash(chosen.suite.hash, cookies, $0))
+                    type: variant.detectionPayload,
+                    body: IKENATDetection.hash(chosen.suite.hash, association.cookies, $0))
             }
         }
         payloads += association.capabilities.answeringVendorIDs.map { Payload(type: .vendorID, body: $0) }
-        return MessageWriter.message(Header(cookies: cookies, exchange: .aggressive), payloads)
+        return MessageWriter.message(Header(cookies: association.cookies, exchange: .aggressive), payloads)
+    }
+
+    mutating func sendAggressiveAnswer(
+        _ answer: [UInt8], _ association: Association, _ exchange: Association.Aggressive,
+        _ known: Association.Unauthenticated
+    ) {
+        var association = association
+        association.state = .awaitingProof(known)
+        association.remember(exchange.request, answer: answer)
+        if !Self.isWithinAmplification(answer: answer.count, question: exchange.questionBytes) {
+            association.repetitionsLeft = limits.largeAnswersMaximum
+        }
+        associations[association.ownCookie] = association
+        transmit(answer, on: association.path)
     }
 
     // MARK: - Message 3
@@ -209,11 +258,8 @@ extension IKEEngine {
                 parsing: plain, first: message.header.nextPayload, padded: message.isEncrypted,
                 limit: limits.payloadsMaximum)
             try chain.check(authentication.rules(.aggressiveThird))
-            let expected = known.keys.identityHash(
-                ownPublic: known.initiatorPublic, otherPublic: known.responderPublic, ownCookie: cookies.initiator,
-                otherCookie: cookies.responder, securityAssociation: known.offer.securityAssociation,
-                identification: known.identification)
-            try authentication.check(chain, proves: expected)
+            try authentication.check(
+                chain, proves: known.initiatorHash(cookies, identification: known.identification))
         } catch {
             refuseProof(message, association, known, reason: .preSharedKeyMismatch, now: now, using: &generator)
             throw .preSharedKeyMismatch
@@ -224,12 +270,19 @@ extension IKEEngine {
                 detail: "ISAKMP SAs", now: now)
             throw .tooManyAssociations
         }
+        let identity = try IdentificationPayload(parsing: known.identification).identity
+        finishAggressive(association, known, message, chain, identity, now: now, using: &generator)
+    }
+
+    /// Message 3 has proved its sender.
+    mutating func finishAggressive(
+        _ association: Association, _ known: Association.Unauthenticated, _ message: Incoming, _ chain: PayloadChain,
+        _ identity: IKEIdentity, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
         let detections = known.offer.variant.map { chain.all($0.detectionPayload) } ?? []
         // The initiator computed these for the port that message 1 went to; it may have floated since (RFC 3947 section 4).
-        let nat =
-            IKENATDetection(
-                detections, algorithm: known.offer.chosen.suite.hash, cookies: cookies, path: association.path)
-        let identity = try IdentificationPayload(parsing: known.identification).identity
+        let nat = IKENATDetection(
+            detections, algorithm: known.offer.chosen.suite.hash, cookies: association.cookies, path: association.path)
         establish(
             association,
             Outcome(
@@ -238,6 +291,6 @@ extension IKEEngine {
                     ? known.keys.nextInitializationVector(after: message.body) : known.initializationVector,
                 path: message.path, request: message.digest, chain: chain, answer: nil),
             now: now, using: &generator)
-        associations[cookies.responder]?.olderRequests.append(message.digest)
+        associations[association.ownCookie]?.olderRequests.append(message.digest)
     }
 }

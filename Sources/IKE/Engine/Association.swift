@@ -51,6 +51,9 @@ struct Association: Sendable {
     var state: State
     /// The request that was answered last, and the answer, to be repeated when the request is.
     var answered: (request: RequestDigest, answer: [UInt8])?
+    /// How often the answer is repeated still; nil for as often as it is asked for. One that is more than 1.5 times as
+    /// large as its question must not become an amplifier.
+    var repetitionsLeft: Int?
     /// Requests before that. A late copy of one of them is not a new message.
     var olderRequests: [RequestDigest] = []
 
@@ -61,11 +64,11 @@ struct Association: Sendable {
         case computing(KeyExchange)
         /// Message 4 is sent: there are keys, but the peer has not proved to know the pre-shared key.
         case awaitingAuthentication(Unauthenticated)
-        /// Aggressive mode's message 1 has come, Diffie-Hellman runs.
+        /// Aggressive mode's message 1 has come, Diffie-Hellman runs and then our signature.
         case computingAggressive(Aggressive)
         /// Aggressive mode's message 2 is sent: the peer has not proved to know the pre-shared key.
         case awaitingProof(Unauthenticated)
-        /// Main mode's message 5 has come, its signature is being checked and ours made.
+        /// Main mode's message 5 has come, its signature is being checked and ours made; or aggressive mode's message 3.
         case authenticating(Authenticating)
         /// We began, and it is not over.
         case initiating(Initiation)
@@ -96,17 +99,17 @@ struct Association: Sendable {
         let workID: UInt64
     }
 
-    /// What is known after message 5, where it carries a signature.
+    /// What is known after the peer's last message, where it carries a signature.
     struct Authenticating: Sendable {
         let known: Unauthenticated
         let request: RequestDigest
         let path: IKEPath
         let chain: PayloadChain
         let identity: IKEIdentity
-        /// How message 6 begins: who we are, and our certificates.
+        /// How message 6 begins, who we are and our certificates; nothing in aggressive mode.
         let ownPayloads: [Payload]
         let initializationVector: [UInt8]
-        /// Message 5 itself, for a word in answer to it.
+        /// The message itself, for a word in answer to it.
         let message: IKEEngine.Incoming
         let workID: UInt64
     }
@@ -122,7 +125,19 @@ struct Association: Sendable {
         let identity: IKEIdentity
         /// IDii_b, for HASH_I.
         let identification: [UInt8]
+        /// From which authorities the peer wants our certificate; nil where it wants none.
+        let requestedAuthorities: [[UInt8]]?
         var workID: UInt64
+        /// What our message 2 will say, while it is being signed.
+        var answer: Answer?
+
+        struct Answer: Sendable {
+            let known: Unauthenticated
+            let nonce: [UInt8]
+            /// IDir_b.
+            let identification: [UInt8]
+            let certificates: [Payload]
+        }
     }
 
     /// What is known of an exchange that we began.
@@ -179,8 +194,24 @@ struct Association: Sendable {
         var trial: PreSharedKeyTrial?
         /// IDii_b, where it has come already: in aggressive mode.
         var identification: [UInt8] = []
-        /// How many messages came that do not prove a pre-shared key.
+        /// How many messages came that prove nothing.
         var failedProofs = 0
+
+        /// HASH_I, by the method's hash (RFC 2409 section 5).
+        func initiatorHash(_ cookies: IKECookies, identification: [UInt8]) -> [UInt8] {
+            keys.identityHash(
+                ownPublic: initiatorPublic, otherPublic: responderPublic, ownCookie: cookies.initiator,
+                otherCookie: cookies.responder, securityAssociation: offer.securityAssociation,
+                identification: identification, by: offer.chosen.proofHash)
+        }
+
+        /// HASH_R, by the method's hash.
+        func responderHash(_ cookies: IKECookies, identification: [UInt8]) -> [UInt8] {
+            keys.identityHash(
+                ownPublic: responderPublic, otherPublic: initiatorPublic, ownCookie: cookies.responder,
+                otherCookie: cookies.initiator, securityAssociation: offer.securityAssociation,
+                identification: identification, by: offer.chosen.proofHash)
+        }
     }
 
     /// What is known after message 6.

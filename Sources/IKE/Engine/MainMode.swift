@@ -49,6 +49,10 @@ extension IKEEngine {
         if let answered = association.answered, answered.request == message.digest {
             // Bytes that anybody may have recorded: they go to no address but the one that the exchange is with.
             let isHome = message.path.remote.address == association.path.remote.address
+            if let left = association.repetitionsLeft {
+                guard left > 0 else { throw .answerTooLarge }
+                associations[association.ownCookie]?.repetitionsLeft = left - 1
+            }
             transmit(answered.answer, on: isHome ? message.path : association.path)
             return true
         }

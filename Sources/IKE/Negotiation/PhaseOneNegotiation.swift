@@ -75,6 +75,8 @@ struct ChosenPhaseOne: Hashable, Sendable {
 
     /// What depends on the method.
     var authentication: PhaseOneAuthentication { PhaseOneAuthentication(method: method) }
+    /// The hash of HASH_I and HASH_R.
+    var proofHash: HashAlgorithm { authentication.proofHash(negotiated: suite.hash) }
     var proposalNumber: UInt8
     var transform: Transform
 

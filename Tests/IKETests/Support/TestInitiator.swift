@@ -39,6 +39,8 @@ struct TestInitiator {
         var hash: HashAlgorithm?
         /// Bodies of CERTREQ payloads in message 3.
         var requests: [[UInt8]] = []
+        /// The gateway's certificate, where it need not be sent.
+        var gateway: [UInt8] = []
         /// What becomes of the signature on its way out.
         var change: @Sendable ([UInt8]) -> [UInt8] = { $0 }
     }
@@ -152,6 +154,7 @@ struct TestInitiator {
         var payloads = [(type: 1, body: settings.offer)]
         if let pair, settings.aggressiveGroup != nil {
             payloads += [(4, pair.publicValue), (10, nonce), (5, settings.identity)]
+            payloads += (settings.signature?.requests ?? []).map { (7, $0) }
         }
         payloads += settings.vendorIDs.map { (type: 13, body: $0) }
         return message(
@@ -241,13 +244,15 @@ struct TestInitiator {
         }
         responderIdentity = payloads.first { $0.type == 5 }?.body ?? []
         let cookies = initiatorCookie + responderCookie
+        answeredRequests = payloads.filter { $0.type == 7 }.map(\.body)
         let expected = hmac(
-            keys.hash, keys.root,
+            settings.signature?.hash ?? keys.hash, keys.root,
             public_ + pair.publicValue + responderCookie + initiatorCookie + settings.offer + responderIdentity)
-        guard payloads.first(where: { $0.type == 8 })?.body == expected else { return phase = .failed }
+        guard isProven(by: payloads, expected) else { return phase = .failed }
         let proof = hmac(
-            keys.hash, keys.root, pair.publicValue + public_ + cookies + settings.offer + settings.identity)
-        var list = [(type: 8, body: proof)]
+            settings.signature?.hash ?? keys.hash, keys.root,
+            pair.publicValue + public_ + cookies + settings.offer + settings.identity)
+        var list = self.proof(of: proof)
         if settings.natTraversal, payloads.contains(where: { $0.type == detectionType }) {
             list += [settings.server, settings.own].map { (detectionType, detection($0, keys.hash)) }
         }
@@ -256,7 +261,7 @@ struct TestInitiator {
         let last =
             settings.encryptsAggressiveProof
             ? encrypted(exchange: 4, id: [0, 0, 0, 0], list)
-            : message(initiatorCookie, responderCookie, exchange: 4, first: 8, body: chain(list))
+            : message(initiatorCookie, responderCookie, exchange: 4, first: list[0].type, body: chain(list))
         lastBlock = iv
         settle()
         aggressiveProof = last
@@ -310,12 +315,7 @@ struct TestInitiator {
             settings.signature?.hash ?? keys.hash, keys.root,
             pair.publicValue + public_ + cookies + settings.offer + settings.identity)
         var list = [(type: 5, body: settings.identity)]
-        if let signature = settings.signature {
-            list += signature.certificates.map { (6, $0) }
-            list.append((9, signature.change((try? signature.key.sign(hash: identityHash)) ?? [])))
-        } else {
-            list.append((8, identityHash))
-        }
+        list += proof(of: identityHash)
         if settings.sendsInitialContact { list.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
         hasFloated = believesOwnNAT || believesServerNAT
         phase = .sentAuthentication
@@ -351,18 +351,28 @@ struct TestInitiator {
         let expected = hmac(
             settings.signature?.hash ?? keys.hash, keys.root,
             responderPublic + pair.publicValue + responderCookie + initiatorCookie + settings.offer + responderIdentity)
-        if settings.signature != nil {
-            responderCertificates = payloads.filter { $0.type == 6 }.map(\.body)
-            guard let first = responderCertificates.first, payloads.last?.type == 9, let body = payloads.last?.body,
-                let certificate = try? Certificate(der: Array(first.dropFirst())), first[0] == 4,
-                certificate.verifies(body, of: expected)
-            else { return phase = .failed }
-        } else {
-            guard payloads[1].body == expected else { return phase = .failed }
-        }
+        guard isProven(by: payloads, expected) else { return phase = .failed }
         lastBlock = Array(bytes.suffix(keys.cipher.blockLength))
         settle()
         phase = .established
+    }
+
+    /// The payloads that prove us: HASH, or CERT and SIG.
+    private func proof(of hash: [UInt8]) -> [(type: Int, body: [UInt8])] {
+        guard let signature = settings.signature else { return [(8, hash)] }
+        return signature.certificates.map { (6, $0) } + [
+            (9, signature.change((try? signature.key.sign(hash: hash)) ?? []))
+        ]
+    }
+
+    /// Whether the gateway's payloads prove it, by a certificate among them or one that is known already.
+    private mutating func isProven(by payloads: [(type: Int, body: [UInt8])], _ hash: [UInt8]) -> Bool {
+        guard let signature = settings.signature else { return payloads.first { $0.type == 8 }?.body == hash }
+        responderCertificates = payloads.filter { $0.type == 6 }.map(\.body)
+        let der = responderCertificates.first.map { Array($0.dropFirst()) } ?? signature.gateway
+        guard let body = payloads.first(where: { $0.type == 9 })?.body, let certificate = try? Certificate(der: der)
+        else { return false }
+        return certificate.verifies(body, of: hash)
     }
 
     // MARK: - Quick mode
