@@ -2,7 +2,7 @@ import COpenSSL
 import Wire
 
 /// A block cipher in CBC mode as IKEv1 encrypts its messages with. (ESP keeps its contexts, see the ESP room.)
-public enum CBCCipher: Sendable, Hashable, CaseIterable {
+public enum CBCCipher: Sendable, Hashable, CaseIterable, CustomStringConvertible {
     /// FIPS 46, 56 bits; for the oldest peers.
     case des
     /// Triple DES with three keys (RFC 2451).
@@ -13,6 +13,17 @@ public enum CBCCipher: Sendable, Hashable, CaseIterable {
     case aes192
     /// AES (RFC 3602) with a key of 256 bits.
     case aes256
+
+    /// The usual short name.
+    public var description: String {
+        switch self {
+        case .des: "des"
+        case .tripleDES: "3des"
+        case .aes128: "aes128"
+        case .aes192: "aes192"
+        case .aes256: "aes256"
+        }
+    }
 
     /// The length of the key in bytes.
     public var keyLength: Int {

@@ -54,32 +54,35 @@ struct CertificateConfigurationTests {
 
         """
 
+    /// All that a certificate may sign with; IKE leaves out what there is no key for.
+    static let signatures = PhaseOneAuthenticationMethod.allCases.filter(\.isSignature)
+
     @Test("files beside the configuration are read, and certificates come before the key")
     func files() throws {
         let configuration = try load(users + "psk: labsecret\n" + Self.section).configuration
-        #expect(configuration.authentication == [.certificate, .psk])
+        #expect(configuration.policy.authentication == [.certificate, .psk])
         let loaded = try #require(configuration.certificates?.loaded)
         #expect(loaded.trust.authorities.map(\.subjectText) == ["C=CH,O=Example,CN=Example Root"])
         #expect(loaded.identities.count == 1 && loaded.trust.revocationLists.isEmpty)
         #expect(!loaded.trust.requiresRevocationCheck && loaded.trust.strength == .modern)
         let ike = configuration.ike
-        #expect(ike.policy.authenticationMethods == [.rsaSignature, .preSharedKey])
+        #expect(ike.policy.authenticationMethods == Self.signatures + [.preSharedKey])
         #expect(ike.certificates != nil)
     }
 
     @Test("with certificates alone no pre-shared key is needed, nor accepted")
     func alone() throws {
         let configuration = try load(users + Self.section).configuration
-        #expect(configuration.authentication == [.certificate])
+        #expect(configuration.policy.authentication == [.certificate])
         #expect(configuration.preSharedKey == nil)
         let other = try load(users + "psk: labsecret\nauthentication: [certificate]\n" + Self.section).configuration
-        #expect(other.preSharedKey == nil && other.ike.policy.authenticationMethods == [.rsaSignature])
+        #expect(other.preSharedKey == nil && other.ike.policy.authenticationMethods == Self.signatures)
     }
 
     @Test("without certificates everything is as it was")
     func without() throws {
         let configuration = try load(users + "psk: labsecret\n").configuration
-        #expect(configuration.authentication == [.psk] && configuration.certificates == nil)
+        #expect(configuration.policy.authentication == [.psk] && configuration.certificates == nil)
         #expect(configuration.ike.policy.authenticationMethods == [.preSharedKey])
         #expect(issues(users + "psk: labsecret\ncertificates:\n") == [])
     }
@@ -106,9 +109,8 @@ struct CertificateConfigurationTests {
         #expect(loaded.ownIdentity == .domainName && loaded.trust.requiresRevocationCheck)
         #expect(loaded.trust.strength == .legacy && loaded.trust.revocationLists.count == 1)
         #expect(
-            configuration.ike.policy.authenticationMethods == [
-                .preSharedKey, .rsaSignature, .ecdsaSignatureP256, .ecdsaSignatureP384,
-            ])
+            configuration.ike.policy.authenticationMethods == [.preSharedKey] + Self.signatures)
+        #expect(loaded.methods == [.rsaSignature, .ecdsaSignatureP256, .ecdsaSignatureP384])
     }
 
     @Test("what is wrong is said with file, line and key")

@@ -1,4 +1,5 @@
 import Cryptography
+import IKE
 import Logging
 import Testing
 import Wire
@@ -38,8 +39,8 @@ struct ConfigurationFileTests {
         #expect(configuration.users.map(\.name) == ["alice"])
         #expect(configuration.users[0].password == SecretBytes(utf8: "wonderland"))
         #expect(configuration.users[0].address == nil)
-        #expect(configuration.profile == .default)
-        #expect(!configuration.enablesModp1024)
+        #expect(configuration.policy.profile == .default)
+        #expect(!configuration.policy.ike.phaseOne.groups.contains(.modp1024))
         #expect(configuration.publicAddress == nil)
         #expect(configuration.endpoints == [])
         #expect(configuration.l2tp.network.description == "192.168.42.0/24")
@@ -57,7 +58,9 @@ struct ConfigurationFileTests {
         #expect(configuration.logLevel == .info)
         #expect(configuration.limits.sessions == 10_000)
         #expect(configuration.limits.sessionsPerUser == nil)
-        #expect(configuration.lifetimes == .init(ike: .seconds(86_400), ipsec: .seconds(86_400), ipsecKilobytes: nil))
+        #expect(configuration.policy.ike.lifetimes == IKELifetimes())
+        #expect(configuration.rules.isEmpty && configuration.keys.isEmpty)
+        #expect(configuration.aggressiveMode == .init())
     }
 
     @Test("every key reaches its place")
@@ -96,8 +99,8 @@ struct ConfigurationFileTests {
               halfOpenPerAddress: 20
             lifetimes: {ikeSeconds: 3600, ipsecSeconds: 1800, ipsecKilobytes: 250000}
             """)
-        #expect(configuration.profile == .legacy)
-        #expect(configuration.enablesModp1024)
+        #expect(configuration.policy.profile == .legacy)
+        #expect(configuration.policy.ike.phaseOne.groups.contains(.modp1024))
         #expect(configuration.preSharedKey == SecretBytes(utf8: "a key: with # signs"))
         #expect(configuration.publicAddress == IPv4Address(203, 0, 113, 9))
         #expect(configuration.endpoints == [IPv4Address(192, 0, 2, 1), IPv4Address(192, 0, 2, 2)])
@@ -121,8 +124,9 @@ struct ConfigurationFileTests {
                 == .init(
                     sessions: 7, sessionsPerUser: 1, tunnelsPerPeer: 2, sessionsPerTunnel: 3, halfOpenExchanges: 100,
                     halfOpenExchangesPerAddress: 20))
-        #expect(
-            configuration.lifetimes == .init(ike: .seconds(3600), ipsec: .seconds(1800), ipsecKilobytes: 250_000))
+        let lifetimes = configuration.policy.ike.lifetimes
+        #expect(lifetimes.ikeMaximumSeconds == 3600 && lifetimes.ipsecMaximumSeconds == 1800)
+        #expect(lifetimes.ipsecMaximumKilobytes == 250_000)
     }
 
     @Test(
@@ -152,7 +156,7 @@ struct ConfigurationFileTests {
             ("workers: 99999999999999999999", "c.yaml:4: workers: '99999999999999999999' is not a whole number"),
             (
                 "nonsense: 1",
-                "c.yaml:4: nonsense: is not a key that this gateway knows; allowed: profile, enableModp1024"
+                "c.yaml:4: nonsense: is not a key that this gateway knows; allowed: profile, ike, esp"
             ),
             ("PSK: abc", "c.yaml:4: PSK: is not a key that this gateway knows"),
             ("1: 2", "c.yaml:4: 1: is not a key that this gateway knows"),
@@ -239,7 +243,7 @@ struct ConfigurationFileTests {
             ),
             (
                 "psk: labsecret\nusers: []",
-                "c.yaml:2: users: has nobody in it; allowed: a list of {name, password, address}"
+                "c.yaml:2: users: has 0 entries; allowed: a list of {name, password, address}, 1 to 100000"
             ),
             ("psk: labsecret\nusers:", "c.yaml:2: users: is empty, not a list"),
             ("psk: labsecret\nusers: {alice: b}", "c.yaml:2: users: is a mapping, not a list"),
@@ -363,14 +367,6 @@ struct ConfigurationFileTests {
         #expect(l2tp.local.description == local)
         #expect(l2tp.pool.lowerBound.description == first)
         #expect(l2tp.pool.upperBound.description == last)
-    }
-
-    @Test("profiles say what they permit")
-    func profiles() {
-        #expect(SecurityProfile.modern.modpBitsMinimum == 3072 && !SecurityProfile.modern.permitsSHA1)
-        #expect(SecurityProfile.default.modpBitsMinimum == 2048 && SecurityProfile.default.permitsSHA1)
-        #expect(!SecurityProfile.default.permitsTripleDES && !SecurityProfile.default.permitsMD5)
-        #expect(SecurityProfile.legacy.modpBitsMinimum == 1024 && SecurityProfile.legacy.permitsTripleDES)
     }
 
     @Test("a list as deep as a file allows is refused, not followed")

@@ -1,4 +1,6 @@
+import Cryptography
 import Foundation
+import IKE
 import Testing
 
 @testable import Gateway
@@ -34,16 +36,34 @@ struct ExamplesTests {
         }
     }
 
+    @Test("laboratory.yaml is legal as it is, lets in all there is, and each weakness is warned of")
+    func laboratory() throws {
+        let loaded = try ConfigurationLoader.load(text: text("laboratory.yaml"), name: "laboratory.yaml")
+        let policy = loaded.configuration.policy.ike
+        #expect(Set(policy.phaseOne.ciphers) == Set(CBCCipher.allCases))
+        #expect(Set(policy.phaseOne.hashes) == [.sha256, .sha384, .sha512, .sha1, .md5])
+        #expect(Set(policy.phaseOne.groups) == Set(DiffieHellmanGroup.allCases))
+        #expect(Set(policy.phaseTwo.ciphers) == Set(ESPCipher.all))
+        #expect(Set(policy.phaseTwo.integrities) == Set(ESPIntegrity.allCases).subtracting([.hmacSHA256Truncated96]))
+        #expect(loaded.configuration.aggressiveMode.acceptsAnyIdentity)
+        #expect(
+            loaded.warnings.map(\.key) == [
+                "profile", "ike.ciphers", "ike.groups", "esp.ciphers", "esp.ciphers", "aggressiveMode",
+                "aggressiveMode.anyIdentity",
+            ])
+    }
+
     @Test("full.yaml says the defaults, but for what it says has none")
     func defaults() throws {
         let full = try ConfigurationLoader.load(text: filledIn("full.yaml"), name: "full.yaml").configuration
         let minimal = try ConfigurationLoader.load(text: filledIn("minimal.yaml"), name: "minimal.yaml").configuration
-        #expect(full.profile == minimal.profile && full.enablesModp1024 == minimal.enablesModp1024)
+        #expect(full.policy == minimal.policy && full.rules == minimal.rules)
+        #expect(full.keys == minimal.keys && full.aggressiveMode == minimal.aggressiveMode)
         #expect(full.endpoints == minimal.endpoints && full.l2tp == minimal.l2tp && full.ppp == minimal.ppp)
         #expect(full.dnsServers == minimal.dnsServers && full.nbnsServers == minimal.nbnsServers)
         #expect(full.masquerades == minimal.masquerades && full.interface == minimal.interface)
         #expect(full.workers == minimal.workers && full.logLevel == minimal.logLevel)
-        #expect(full.limits == minimal.limits && full.lifetimes == minimal.lifetimes)
+        #expect(full.limits == minimal.limits)
     }
 
     @Test("full.yaml has every key that the gateway knows")

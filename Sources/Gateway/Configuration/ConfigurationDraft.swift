@@ -6,10 +6,12 @@ import Wire
 /// What one source, or several laid over each other, say about each setting. Each value is right by itself; whether they
 /// go together is ``GatewayConfiguration/init(draft:hasFile:)``'s to say.
 struct ConfigurationDraft: Sendable {
-    var profile = Setting<SecurityProfile>.absent
+    var policy = Policy()
     var enablesModp1024 = Setting<Bool>.absent
-    var peerAuthentication = Setting<[PeerAuthentication]>.absent
+    var rules = Setting<[Rule]>.absent
     var preSharedKey = Setting<SecretBytes>.absent
+    var keys = Setting<[Key]>.absent
+    var aggressiveMode = Setting<AggressiveMode>.absent
     var certificates = Setting<Certificates>.absent
     var publicAddress = Setting<IPv4Address>.absent
     var endpoints = Setting<[IPv4Address]>.absent
@@ -28,7 +30,73 @@ struct ConfigurationDraft: Sendable {
     var workers = Setting<Int>.absent
     var logLevel = Setting<Logger.Level>.absent
     var limits = Limits()
-    var lifetimes = Lifetimes()
+
+    /// What may differ from peer to peer: at the top for everybody, in a rule for some.
+    struct Policy: Sendable {
+        var profile = Setting<IKEProfile>.absent
+        var authentication = Setting<[PeerAuthentication]>.absent
+        var ike = Setting<IKE>.absent
+        var esp = Setting<ESP>.absent
+        var lifetimes = Setting<Lifetimes>.absent
+        var deadPeerDetection = Setting<DeadPeerDetection>.absent
+
+        /// Whether it names nothing at all.
+        var isEmpty: Bool {
+            profile.isAbsent && authentication.isAbsent && ike.isAbsent && esp.isAbsent && lifetimes.isAbsent
+                && deadPeerDetection.isAbsent
+        }
+    }
+
+    struct IKE: Sendable {
+        var ciphers = Setting<[CBCCipher]>.absent
+        var hashes = Setting<[HashAlgorithm]>.absent
+        var groups = Setting<[DiffieHellmanGroup]>.absent
+    }
+
+    struct ESP: Sendable {
+        var ciphers = Setting<[ESPCipher]>.absent
+        var integrities = Setting<[ESPIntegrity]>.absent
+        var truncatesSHA256 = Setting<Bool>.absent
+    }
+
+    struct Lifetimes: Sendable {
+        var ikeSeconds = Setting<Int>.absent
+        var ipsecSeconds = Setting<Int>.absent
+        var ipsecKilobytes = Setting<Int>.absent
+    }
+
+    struct DeadPeerDetection: Sendable {
+        var interval = Setting<Int>.absent
+        var attempts = Setting<Int>.absent
+        var pause = Setting<Int>.absent
+    }
+
+    /// A policy for some peers.
+    struct Rule: Sendable {
+        var place: SettingPlace
+        var name = Setting<String>.absent
+        var networks = Setting<[IPv4Network]>.absent
+        var policy = Policy()
+    }
+
+    /// A pre-shared key beside the one for all.
+    struct Key: Sendable {
+        var place: SettingPlace
+        var secret = Setting<SecretBytes>.absent
+        var identity = Setting<String>.absent
+        var network = Setting<IPv4Network>.absent
+    }
+
+    struct AggressiveMode: Sendable {
+        var groups = Setting<[Group]>.absent
+        var acceptsAnyIdentity = Setting<Bool>.absent
+    }
+
+    /// A group of aggressive mode, and where each part stands.
+    struct Group: Sendable {
+        var name = Setting<String>.absent
+        var secret = Setting<SecretBytes>.absent
+    }
 
     /// A user, and where each part stands.
     struct User: Sendable {
@@ -57,16 +125,10 @@ struct ConfigurationDraft: Sendable {
         var halfOpenPerAddress = Setting<Int>.absent
     }
 
-    struct Lifetimes: Sendable {
-        var ikeSeconds = Setting<Int>.absent
-        var ipsecSeconds = Setting<Int>.absent
-        var ipsecKilobytes = Setting<Int>.absent
-    }
-
     /// Takes from `other`, a source of lower rank that knows the settings with names in the environment, what this one
     /// leaves out.
     mutating func fill(from other: ConfigurationDraft) {
-        profile = profile.or(other.profile)
+        policy.profile = policy.profile.or(other.policy.profile)
         enablesModp1024 = enablesModp1024.or(other.enablesModp1024)
         preSharedKey = preSharedKey.or(other.preSharedKey)
         publicAddress = publicAddress.or(other.publicAddress)

@@ -51,7 +51,7 @@ struct ConfigurationEnvironment {
 
     private mutating func draft() -> ConfigurationDraft {
         var draft = ConfigurationDraft()
-        draft.profile = setting("CULVERT_PROFILE", ValueRules.profile)
+        draft.policy.profile = setting("CULVERT_PROFILE", ValueRules.profile)
         draft.enablesModp1024 = enablesModp1024()
         draft.preSharedKey = setting("VPN_IPSEC_PSK", ValueRules.preSharedKey)
         draft.publicAddress = setting("VPN_PUBLIC_IP", ValueRules.address)

@@ -107,7 +107,8 @@ public enum ConfigurationLoader {
     ) throws(ConfigurationError) -> LoadedConfiguration {
         let (configuration, found) = try ConfigurationAssembly.assemble(draft, issues: issues, file: file)
         return LoadedConfiguration(
-            configuration: configuration, warnings: warnings + found + weaknesses(draft), ownCredentials: .none)
+            configuration: configuration, warnings: warnings + found + configuration.weaknesses(draft),
+            ownCredentials: .none)
     }
 
     private static func draft(_ credentials: Credentials, path: String) -> ConfigurationDraft {
@@ -119,19 +120,6 @@ public enum ConfigurationLoader {
         draft.preSharedKey = .given(SecretBytes(utf8: credentials.preSharedKey), place("VPN_IPSEC_PSK"))
         draft.users = .given([user], place("VPN_USER"))
         return draft
-    }
-
-    /// What is legal, but weaker or more fragile than its author may think.
-    private static func weaknesses(_ draft: ConfigurationDraft) -> [ConfigurationIssue] {
-        guard case .given(let key, let place) = draft.preSharedKey else { return [] }
-        var warnings: [ConfigurationIssue] = []
-        if key.count < ValueRules.preSharedKeyCharactersAdvised {
-            warnings.append(place.issue("is short enough to be guessed from one recorded dial-in; take 20 characters"))
-        }
-        if key.span.withUnsafeBytes({ $0.contains { $0 >= 0x80 } }) {
-            warnings.append(place.issue("is not all ASCII, and clients differ in how they encode that"))
-        }
-        return warnings
     }
 
     /// How many of the first bytes are UTF-8.

@@ -1,3 +1,4 @@
+import IKE
 import Logging
 import Wire
 
@@ -5,26 +6,79 @@ extension GatewayConfiguration {
     /// What the configuration comes to, for people: one `name  value` line per setting, no secret in any.
     public var summary: [String] {
         let names = users.prefix(4).map { ValueRules.quoted($0.name) }.joined(separator: ", ")
-        let rows: [(String, String)] = [
-            ("profile", profile.rawValue + (enablesModp1024 ? ", with MODP 1024" : "")),
-            ("authentication", authentication.map(\.rawValue).joined(separator: ", ")),
-            ("endpoints", endpoints.isEmpty ? "all addresses" : list(endpoints)),
-            ("public address", publicAddress?.description ?? "not given"),
-            ("users", "\(users.count): \(names)\(users.count > 4 ? ", ..." : "")"),
-            (
-                "inner network",
-                "\(l2tp.network), gateway \(l2tp.local), pool \(l2tp.pool.lowerBound)-\(l2tp.pool.upperBound)"
-            ),
-            ("PPP", "MTU \(ppp.mtuBytes), \(ppp.authentication.map(\.rawValue).joined(separator: ", "))"),
-            ("DNS", dnsServers.isEmpty ? "none" : list(dnsServers)),
-            ("NBNS", nbnsServers.isEmpty ? "none" : list(nbnsServers)),
-            ("masquerade", masquerades ? "on" : "off"),
-            ("interface", interface),
-            ("workers", workers == 0 ? "one per core" : "\(workers)"),
-            ("log level", logLevel.rawValue),
-        ]
+        let rows: [(String, String)] =
+            policy.summary + rules.flatMap(\.summary) + [
+                ("keys", keySummary),
+                ("aggressive mode", aggressiveMode.summary),
+                ("endpoints", endpoints.isEmpty ? "all addresses" : list(endpoints)),
+                ("public address", publicAddress?.description ?? "not given"),
+                ("users", "\(users.count): \(names)\(users.count > 4 ? ", ..." : "")"),
+                (
+                    "inner network",
+                    "\(l2tp.network), gateway \(l2tp.local), pool \(l2tp.pool.lowerBound)-\(l2tp.pool.upperBound)"
+                ),
+                ("PPP", "MTU \(ppp.mtuBytes), \(ppp.authentication.map(\.rawValue).joined(separator: ", "))"),
+                ("DNS", dnsServers.isEmpty ? "none" : list(dnsServers)),
+                ("NBNS", nbnsServers.isEmpty ? "none" : list(nbnsServers)),
+                ("masquerade", masquerades ? "on" : "off"),
+                ("interface", interface),
+                ("workers", workers == 0 ? "one per core" : "\(workers)"),
+                ("log level", logLevel.rawValue),
+            ]
         return TextTable.pairs(rows)
     }
 
+    private var keySummary: String {
+        let beside = keys.isEmpty ? nil : "\(keys.count) for identities and networks"
+        return [preSharedKey.map { _ in "one for all" }, beside].compactMap(\.self).joined(separator: ", ")
+    }
+
     private func list(_ addresses: [IPv4Address]) -> String { addresses.map(\.description).joined(separator: ", ") }
+}
+
+extension GatewayConfiguration.PeerPolicy {
+    /// One row for each kind of decision.
+    fileprivate var summary: [(String, String)] {
+        let names = { (values: [Any]) in values.map { "\($0)" }.joined(separator: " ") }
+        let (one, two) = (ike.phaseOne, ike.phaseTwo)
+        let lifetimes = ike.lifetimes
+        return [
+            ("profile", profile.rawValue),
+            ("authentication", authentication.map(\.rawValue).joined(separator: ", ")),
+            ("IKE", "\(names(one.ciphers)); \(names(one.hashes)); \(names(one.groups))"),
+            (
+                "ESP",
+                "\(names(two.ciphers)); \(names(two.integrities))"
+                    + (two.truncatesSHA256 ? ", sha256 cut to 96 bits" : "")
+            ),
+            (
+                "lifetimes",
+                "IKE \(lifetimes.ikeMaximumSeconds) s, IPsec \(lifetimes.ipsecMaximumSeconds) s"
+                    + (lifetimes.ipsecMaximumKilobytes.map { ", \($0) kB" } ?? "")
+            ),
+            (
+                "dead peers",
+                ike.deadPeerDetection.map {
+                    "asked after \($0.interval.components.seconds) s, \($0.attempts) times, "
+                        + "\($0.pause.components.seconds) s apart"
+                } ?? "not asked"
+            ),
+        ]
+    }
+}
+
+extension GatewayConfiguration.Rule {
+    /// Whom it is for, then its rows.
+    fileprivate var summary: [(String, String)] {
+        [("rule \(name)", networks.map(\.description).joined(separator: ", "))]
+            + policy.summary.map { ("  " + $0.0, $0.1) }
+    }
+}
+
+extension GatewayConfiguration.AggressiveMode {
+    fileprivate var summary: String {
+        guard !groups.isEmpty || acceptsAnyIdentity else { return "off" }
+        let names = groups.map { ValueRules.quoted($0.name) } + (acceptsAnyIdentity ? ["any identity"] : [])
+        return names.joined(separator: ", ")
+    }
 }

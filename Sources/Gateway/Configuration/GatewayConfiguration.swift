@@ -1,4 +1,5 @@
 import Cryptography
+import IKE
 import Logging
 import Wire
 
@@ -6,14 +7,16 @@ import Wire
 ///
 /// Made only by ``ConfigurationLoader``, from a file, the environment and the defaults.
 public struct GatewayConfiguration: Sendable, Equatable {
-    /// Which algorithms are acceptable.
-    public let profile: SecurityProfile
-    /// Whether DH group 2 is acceptable, by the profile or by the switch of its own.
-    public let enablesModp1024: Bool
-    /// How clients may prove in IKE who they are, the most wanted first. Never empty.
-    public let authentication: [PeerAuthentication]
+    /// What counts in IKE for every peer that no rule names.
+    public let policy: PeerPolicy
+    /// What counts for the peers of some networks; the longest prefix decides.
+    public let rules: [Rule]
     /// The pre-shared key of all clients; nil where none is needed.
     public let preSharedKey: SecretBytes?
+    /// Further keys, for an identity, a network, or both.
+    public let keys: [PreSharedKey]
+    /// Whom aggressive mode is for.
+    public let aggressiveMode: AggressiveMode
     /// The certificates, where clients may use some.
     public let certificates: CertificateConfiguration?
     /// The address that clients dial, where a NAT stands in front of the gateway or the operator names it.
@@ -40,8 +43,42 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public let logLevel: Logger.Level
     /// How much of each thing there may be.
     public let limits: Limits
-    /// How long SAs live at most.
-    public let lifetimes: Lifetimes
+
+    /// What may differ from peer to peer in IKE.
+    public struct PeerPolicy: Sendable, Equatable {
+        /// The profile, whose algorithms count where no list stands in their place.
+        public var profile: IKEProfile
+        /// How clients may prove in IKE who they are, the most wanted first. Never empty.
+        public var authentication: [PeerAuthentication]
+        /// All that comes of it, for the engine.
+        public var ike: IKEPolicy
+    }
+
+    /// A policy of their own for the peers of some networks.
+    public struct Rule: Sendable, Equatable {
+        /// What the operator calls it; no two have the same name.
+        public let name: String
+        /// Whose addresses; no two rules have the same network.
+        public let networks: [IPv4Network]
+        /// What counts for these.
+        public let policy: PeerPolicy
+    }
+
+    /// Whom aggressive mode is for: nobody, unless said otherwise.
+    public struct AggressiveMode: Sendable, Equatable {
+        /// Who names one of these groups, names distinct.
+        public var groups: [Group] = []
+        /// Whether any identity may use main mode's keys.
+        public var acceptsAnyIdentity = false
+    }
+
+    /// A group of aggressive mode.
+    public struct Group: Sendable, Equatable {
+        /// The name that its members send.
+        public let name: String
+        /// The key that they share.
+        public let secret: SecretBytes
+    }
 
     /// Somebody who may come in.
     public struct User: Sendable, Equatable {
@@ -90,41 +127,6 @@ public struct GatewayConfiguration: Sendable, Equatable {
         public let halfOpenExchanges: Int
         /// IKE exchanges that are not yet authenticated, from one outer address.
         public let halfOpenExchangesPerAddress: Int
-    }
-
-    /// How long SAs live at most. What a peer asks for is honoured where it is less.
-    public struct Lifetimes: Sendable, Equatable {
-        /// An IKE SA.
-        public let ike: Duration
-        /// A pair of IPsec SAs.
-        public let ipsec: Duration
-        /// How much a pair of IPsec SAs carries; nil is no limit of ours.
-        public let ipsecKilobytes: UInt64?
-    }
-}
-
-/// Which algorithms are acceptable to the gateway.
-public enum SecurityProfile: String, CaseIterable, Sendable {
-    /// No SHA-1, and no MODP group below 3072 bits.
-    case modern
-    /// What stock clients of today need, SHA-1 and MODP 2048 included.
-    case `default`
-    /// Also 3DES, MD5 and MODP 1024, for old Android, old routers and Windows XP.
-    case legacy
-
-    /// Whether SHA-1 is acceptable, as a hash and as HMAC.
-    public var permitsSHA1: Bool { self != .modern }
-    /// Whether MD5 is acceptable, as a hash and as HMAC.
-    public var permitsMD5: Bool { self == .legacy }
-    /// Whether 3DES is acceptable, in IKE and in ESP.
-    public var permitsTripleDES: Bool { self == .legacy }
-    /// The smallest acceptable MODP group, in bits.
-    public var modpBitsMinimum: Int {
-        switch self {
-        case .modern: 3072
-        case .default: 2048
-        case .legacy: 1024
-        }
     }
 }
 

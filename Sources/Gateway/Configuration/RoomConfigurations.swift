@@ -9,22 +9,14 @@ import Wire
 extension GatewayConfiguration {
     /// IKE's part.
     var ike: IKEConfiguration {
-        let ikeProfile: IKEProfile =
-            switch profile {
-            case .modern: .modern
-            case .default: .default
-            case .legacy: .legacy
-            }
-        var ike = IKEConfiguration(profile: ikeProfile, preSharedKeys: PreSharedKeys(defaultKey: preSharedKey))
-        ike.policy.authenticationMethods = authentication.flatMap { kind -> [PhaseOneAuthenticationMethod] in
-            kind == .psk ? [.preSharedKey] : certificates?.loaded.methods ?? []
-        }
+        let everybody = preSharedKey.map { [PreSharedKey($0)] } ?? []
+        var ike = IKEConfiguration(preSharedKeys: PreSharedKeys(keys + everybody))
+        ike.policy = policy.ike
+        ike.rules = rules.map { IKERule($0.name, networks: $0.networks, policy: $0.policy.ike) }
+        for group in aggressiveMode.groups { ike.groups.byName[group.name] = group.secret }
+        ike.groups.acceptsAny = aggressiveMode.acceptsAnyIdentity
         ike.certificates = certificates?.loaded
-        if enablesModp1024 { ike.policy.enableModp1024() }
         ike.identityAddress = publicAddress.map { .v4($0) }
-        ike.policy.lifetimes.ikeMaximumSeconds = UInt64(clamping: lifetimes.ike.components.seconds)
-        ike.policy.lifetimes.ipsecMaximumSeconds = UInt64(clamping: lifetimes.ipsec.components.seconds)
-        ike.policy.lifetimes.ipsecMaximumKilobytes = lifetimes.ipsecKilobytes
         ike.limits.halfOpenMaximum = limits.halfOpenExchanges
         ike.limits.halfOpenPerAddressMaximum = limits.halfOpenExchangesPerAddress
         return ike

@@ -63,7 +63,7 @@ enum ValueRules {
         return first...last
     }
 
-    static func profile(_ text: String) throws(Refusal) -> SecurityProfile { try choice(text) }
+    static func profile(_ text: String) throws(Refusal) -> IKEProfile { try choice(text) }
 
     static func authentication(_ text: String) throws(Refusal) -> PPPAuthentication { try choice(text) }
 

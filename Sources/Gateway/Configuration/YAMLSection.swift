@@ -51,6 +51,9 @@ struct YAMLSection {
         return (entry.node, SettingPlace(source: .file(file, line: entry.line), key: YAMLSection.join(path, key)))
     }
 
+    /// Where the section itself stands.
+    var place: SettingPlace { SettingPlace(source: .file(file, line: line), key: path) }
+
     /// Where the section stands, for what is missing in it.
     func place(of key: String) -> SettingPlace {
         SettingPlace(source: .file(file, line: line), key: YAMLSection.join(path, key))

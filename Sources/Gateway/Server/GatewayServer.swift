@@ -81,7 +81,7 @@ final class GatewayServer {
             metadata: [
                 "interface": "\(tunnels.name)", "network": "\(configuration.l2tp.network)",
                 "pool": "\(configuration.l2tp.pool.lowerBound)-\(configuration.l2tp.pool.upperBound)",
-                "workers": "\(handles.count)", "profile": "\(configuration.profile.rawValue)",
+                "workers": "\(handles.count)", "profile": "\(configuration.policy.profile)",
                 "users": "\(configuration.users.count)", "masquerade": "\(configuration.masquerades)",
             ])
         ended.wait()

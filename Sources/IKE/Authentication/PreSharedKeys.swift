@@ -2,7 +2,7 @@ import Cryptography
 import Wire
 
 /// A pre-shared key of any bytes, and whose it is.
-public struct PreSharedKey: Sendable {
+public struct PreSharedKey: Sendable, Equatable {
     /// The key itself.
     public let secret: SecretBytes
     /// From where it counts; nil for every address.

@@ -11,6 +11,11 @@ public enum ESPCipher: Hashable, Sendable, CustomStringConvertible {
     /// No encryption (RFC 2410). In no profile.
     case null
 
+    /// All there are, the strongest first.
+    public static let all: [ESPCipher] =
+        [16, 12, 8].flatMap { icvBytes in [256, 192, 128].map { .aesGCM(keyBits: $0, icvBytes: icvBytes) } }
+        + [256, 192, 128].map { .aesCBC(keyBits: $0) } + [.tripleDES, .des, .null]
+
     /// The ESP transform identifier.
     public var transformID: UInt8 {
         switch self {

@@ -1,0 +1,65 @@
+import Cryptography
+import IKE
+
+/// What is legal, but weaker or more fragile than its author may think: one line each.
+extension GatewayConfiguration {
+    /// The weaknesses of what `draft` chose, at the setting that chose them.
+    func weaknesses(_ draft: ConfigurationDraft) -> [ConfigurationIssue] {
+        var warnings = Self.keyWeaknesses(draft)
+        warnings += Self.weaknesses(of: policy, draft.policy)
+        for (rule, draft) in zip(rules, draft.rules.value ?? []) {
+            // What a rule has from above was said there.
+            warnings += Self.weaknesses(of: rule.policy, draft.policy)
+        }
+        if case .given(let mode, let place) = draft.aggressiveMode {
+            warnings.append(
+                place.issue(
+                    "shows whoever asks a hash of a key, to be guessed from; main mode with certificates does not"))
+            if case .given(true, let place) = mode.acceptsAnyIdentity {
+                warnings.append(place.issue("shows that of main mode's keys to everybody: for a laboratory alone"))
+            }
+        }
+        return warnings
+    }
+
+    private static func keyWeaknesses(_ draft: ConfigurationDraft) -> [ConfigurationIssue] {
+        let groups = draft.aggressiveMode.value?.groups.value ?? []
+        let secrets = [draft.preSharedKey] + (draft.keys.value ?? []).map(\.secret) + groups.map(\.secret)
+        var warnings: [ConfigurationIssue] = []
+        for case .given(let key, let place) in secrets {
+            if key.count < ValueRules.preSharedKeyCharactersAdvised {
+                warnings.append(
+                    place.issue("is short enough to be guessed from one recorded dial-in; take 20 characters"))
+            }
+            if key.span.withUnsafeBytes({ $0.contains { $0 >= 0x80 } }) {
+                warnings.append(place.issue("is not all ASCII, and clients differ in how they encode that"))
+            }
+        }
+        return warnings
+    }
+
+    /// Where a policy itself lets in what can be broken.
+    private static func weaknesses(
+        of policy: PeerPolicy, _ draft: ConfigurationDraft.Policy
+    ) -> [ConfigurationIssue] {
+        var warnings: [ConfigurationIssue] = []
+        if case .given(.legacy, let place) = draft.profile {
+            warnings.append(
+                place.issue("lets in DES and the group of 768 bits, which are broken, with 3DES, MD5 and SHA-1"))
+        }
+        let (ike, esp) = (draft.ike.value, draft.esp.value)
+        if case .given(let ciphers, let place) = ike?.ciphers, ciphers.contains(.des) {
+            warnings.append(place.issue("lets in DES, which is broken in hours"))
+        }
+        if case .given(let groups, let place) = ike?.groups, groups.contains(.modp768) {
+            warnings.append(place.issue("lets in modp768, a group that has been broken"))
+        }
+        if case .given(let ciphers, let place) = esp?.ciphers {
+            if ciphers.contains(.des) { warnings.append(place.issue("lets in DES, which is broken in hours")) }
+            if ciphers.contains(.null) {
+                warnings.append(place.issue("lets in null: everybody on the way can read along"))
+            }
+        }
+        return warnings
+    }
+}

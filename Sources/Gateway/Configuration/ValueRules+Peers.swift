@@ -1,0 +1,71 @@
+import Cryptography
+import FoundationEssentials
+import IKE
+import Wire
+
+/// What concerns peers in IKE: algorithms, names, networks and keys.
+extension ValueRules {
+    /// The longest name of a rule, a group or an identity. More than any client's form takes.
+    static let peerNameBytesMaximum = 256
+
+    static func ikeCipher(_ text: String) throws(Refusal) -> CBCCipher {
+        try named(text, [.aes256, .aes192, .aes128, .tripleDES, .des])
+    }
+
+    static func ikeHash(_ text: String) throws(Refusal) -> HashAlgorithm {
+        try named(text, [.sha256, .sha384, .sha512, .sha1, .md5])
+    }
+
+    static func ikeGroup(_ text: String) throws(Refusal) -> DiffieHellmanGroup {
+        try named(text, DiffieHellmanGroup.allCases.reversed())
+    }
+
+    static func espCipher(_ text: String) throws(Refusal) -> ESPCipher { try named(text, ESPCipher.all) }
+
+    static func espIntegrity(_ text: String) throws(Refusal) -> ESPIntegrity {
+        try named(text, [.hmacSHA256, .hmacSHA384, .hmacSHA512, .hmacSHA1, .hmacMD5])
+    }
+
+    /// A value by its usual short name.
+    private static func named<Value>(_ text: String, _ values: [Value]) throws(Refusal) -> Value {
+        guard let value = values.first(where: { "\($0)" == text }) else {
+            throw Refusal(
+                problem: "\(quoted(text)) is not known",
+                allowed: values.map { "\($0)" }.joined(separator: ", "))
+        }
+        return value
+    }
+
+    /// The name of a rule or a group, or what a peer calls itself.
+    static func peerName(_ text: String) throws(Refusal) -> String {
+        guard !text.isEmpty, text.utf8.count <= peerNameBytesMaximum, !hasControlCharacters(text) else {
+            throw Refusal(
+                problem: "is not a name", allowed: "1 to \(peerNameBytesMaximum) bytes without control characters")
+        }
+        return text
+    }
+
+    /// Where peers come from: a network, or one address.
+    static func peerNetwork(_ text: String) throws(Refusal) -> IPv4Network {
+        let allowed = "an IPv4 network, its host bits zero, such as 203.0.113.0/24, or an address"
+        guard let network = IPv4Network(text) ?? IPv4Network("\(text)/32") else {
+            throw Refusal(problem: "\(quoted(text)) is not a network", allowed: allowed)
+        }
+        guard network.prefixLength > 0 else {
+            throw Refusal(problem: "\(network) is everybody: that is what the file says outside", allowed: allowed)
+        }
+        return network
+    }
+
+    /// A key of any bytes, in base64.
+    static func binaryPreSharedKey(_ text: String) throws(Refusal) -> SecretBytes {
+        let allowed = "1 to \(preSharedKeyBytesMaximum) bytes in base64 behind !!binary"
+        guard let data = Data(base64Encoded: text, options: .ignoreUnknownCharacters) else {
+            throw Refusal(problem: "is not base64", allowed: allowed)
+        }
+        guard (1...preSharedKeyBytesMaximum).contains(data.count) else {
+            throw Refusal(problem: "is \(data.count) bytes long", allowed: allowed)
+        }
+        return SecretBytes([UInt8](data))
+    }
+}
