@@ -131,7 +131,7 @@ public final class DiffieHellmanKeyPair: Sendable {
         let done: Int32?
         switch group.arithmetic {
         case .montgomeryCurve:
-            return try wrap(exponent.withUnsafePointer { culvert_x25519_fixed($0, exponent.count) } ?? nil, group)
+            return try wrap(exponent.withUnsafePointer { culvert_x25519_fixed($0, exponent.count) }, group)
         case .powers:
             done = exponent.withUnsafePointer { culvert_modp_power(number, nil, $0, exponent.count, &value) }
         case .points:

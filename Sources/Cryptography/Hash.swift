@@ -60,28 +60,20 @@ public enum HashAlgorithm: Sendable, Hashable, CaseIterable {
 
 /// HMAC (RFC 2104) over parts that come one after the other.
 public struct HMAC: ~Copyable {
-    // In memory of its own: it is too large to be moved about, and overwritten wherever it ends.
-    private let state: UnsafeMutablePointer<culvert_hmac>
+    private var state = culvert_hmac()
     private let digestLength: Int
 
     /// HMAC by `hash` (any but MD4) under `key` of any length.
     public init(_ hash: HashAlgorithm, key: SecretBytes) {
-        state = .allocate(capacity: 1)
         digestLength = hash.digestLength
-        let (state, bits) = (state, hash == .md4 ? 0 : Int32(hash.digestLength * 8))
-        guard key.withUnsafePointer({ culvert_hmac_begin(state, bits, $0, key.count) }) == 1 else {
-            preconditionFailure("there is no HMAC by \(hash)")
-        }
-    }
-
-    deinit {
-        OPENSSL_cleanse(state, MemoryLayout<culvert_hmac>.size)
-        state.deallocate()
+        let bits = hash == .md4 ? 0 : Int32(hash.digestLength * 8)
+        let begun = key.withUnsafePointer { culvert_hmac_begin(&state, bits, $0, key.count) }
+        precondition(begun == 1, "there is no HMAC by \(hash)")
     }
 
     /// Appends bytes.
     public mutating func update(_ bytes: RawSpan) {
-        bytes.withUnsafeBytes { culvert_hash_update(&state.pointee.inner, $0.baseAddress, $0.count) }
+        bytes.withUnsafeBytes { culvert_hash_update(&state.inner, $0.baseAddress, $0.count) }
     }
 
     /// Appends bytes.
@@ -92,22 +84,21 @@ public struct HMAC: ~Copyable {
 
     /// Appends one byte.
     public mutating func update(_ byte: UInt8) {
-        withUnsafeBytes(of: byte) { culvert_hash_update(&state.pointee.inner, $0.baseAddress, 1) }
+        withUnsafeBytes(of: byte) { culvert_hash_update(&state.inner, $0.baseAddress, 1) }
     }
 
-    /// The whole authentication code.
+    /// The whole authentication code. Nothing of the key is left behind.
     public consuming func finish() -> [UInt8] {
         [UInt8](unsafeUninitializedCapacity: digestLength) { target, count in
-            culvert_hmac_end(state, target.baseAddress)
+            culvert_hmac_end(&state, target.baseAddress)
             count = digestLength
         }
     }
 
-    /// The whole authentication code, where it becomes a key.
+    /// The whole authentication code, where it becomes a key. Nothing of the key before is left behind.
     public consuming func finishSecret() -> SecretBytes {
-        let state = state
-        return SecretBytes(count: digestLength) { target in
-            culvert_hmac_end(state, target.baseAddress?.assumingMemoryBound(to: UInt8.self))
+        SecretBytes(count: digestLength) { target in
+            culvert_hmac_end(&state, target.baseAddress?.assumingMemoryBound(to: UInt8.self))
         }
     }
 }

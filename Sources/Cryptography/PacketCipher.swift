@@ -37,7 +37,7 @@ public struct PacketCipher: ~Copyable {
         let made = libraryKey.withUnsafePointer {
             culvert_cipher_create(evp, $0, direction == .encrypt ? 1 : 0, ivLength)
         }
-        guard let context = made ?? nil else { throw .libraryFailure }
+        guard let context = made else { throw .libraryFailure }
         self.context = context
     }
 
@@ -88,7 +88,7 @@ public struct PacketAuthenticator: ~Copyable {
     public init(_ hash: HashAlgorithm, key: SecretBytes) throws(CryptographyError) {
         guard hash != .md4 else { throw .libraryFailure }
         let made = key.withUnsafePointer { culvert_packet_hmac_create(Int32(hash.digestLength * 8), $0, key.count) }
-        guard let state = made ?? nil else { throw .wrongLength }
+        guard let state = made else { throw .wrongLength }
         self.state = state
     }
 

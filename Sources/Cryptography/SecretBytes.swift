@@ -3,41 +3,48 @@ import Wire
 
 /// A key or a password. Its memory is overwritten when the last owner lets it go, it compares in constant time, and it
 /// prints nothing of itself.
-public final class SecretBytes: Sendable, Equatable, CustomStringConvertible {
-    private nonisolated(unsafe) let memory: UnsafeMutableRawBufferPointer
+public struct SecretBytes: Sendable, Equatable, CustomStringConvertible {
+    /// The bytes behind their number, in one piece of memory that all copies share.
+    private final class Storage: ManagedBuffer<Int, UInt8> {
+        deinit { withUnsafeMutablePointers { OPENSSL_cleanse($1, $0.pointee) } }
+    }
+
+    // Written before anybody else knows it, and only read afterwards.
+    private nonisolated(unsafe) let storage: ManagedBuffer<Int, UInt8>
 
     /// `count` bytes that `body` fills in.
     init(count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
-        memory = .allocate(byteCount: max(count, 1), alignment: 16)
-        self.count = count
-        body(UnsafeMutableRawBufferPointer(rebasing: memory[0..<count]))
+        storage = Storage.create(minimumCapacity: max(count, 1)) { _ in count }
+        storage.withUnsafeMutablePointerToElements {
+            body(UnsafeMutableRawBufferPointer(start: $0, count: count))
+        }
     }
 
     /// A copy of `bytes`; whoever holds the original has to overwrite it.
-    public convenience init(copying bytes: RawSpan) {
+    public init(copying bytes: RawSpan) {
         self.init(count: bytes.byteCount) { target in bytes.withUnsafeBytes { target.copyMemory(from: $0) } }
     }
 
     /// A copy of `bytes`; whoever holds the original has to overwrite it.
-    public convenience init(_ bytes: [UInt8]) { self.init(copying: bytes.span.bytes) }
+    public init(_ bytes: [UInt8]) { self.init(copying: bytes.span.bytes) }
 
     /// The bytes of a text as UTF-8: a passphrase as people type it.
-    public convenience init(utf8 text: String) { self.init([UInt8](text.utf8)) }
-
-    deinit {
-        OPENSSL_cleanse(memory.baseAddress, memory.count)
-        memory.deallocate()
-    }
+    public init(utf8 text: String) { self.init([UInt8](text.utf8)) }
 
     /// How many bytes.
-    public let count: Int
+    public var count: Int { storage.header }
 
     /// The bytes themselves.
     public var span: RawSpan {
         @_lifetime(borrow self) get {
-            _overrideLifetime(UnsafeRawBufferPointer(start: memory.baseAddress, count: count).bytes, borrowing: self)
+            let start = storage.withUnsafeMutablePointerToElements { UnsafeRawPointer($0) }
+            return _overrideLifetime(
+                UnsafeRawBufferPointer(start: start, count: count).bytes, borrowing: self)
         }
     }
+
+    /// Whether both are copies of one value: in no time, and true only where they are equal.
+    public func isIdentical(to other: SecretBytes) -> Bool { storage === other.storage }
 
     /// The bytes of `range`, which the caller knows to be inside.
     public func slice(_ range: Range<Int>) -> SecretBytes { SecretBytes(copying: span.extracting(range)) }
@@ -56,8 +63,8 @@ public final class SecretBytes: Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Runs `body` with the bytes' address, for C.
-    func withUnsafePointer<Value>(_ body: (UnsafePointer<UInt8>) -> Value) -> Value? {
-        memory.baseAddress.map { body(UnsafePointer($0.assumingMemoryBound(to: UInt8.self))) }
+    func withUnsafePointer<Value>(_ body: (UnsafePointer<UInt8>) -> Value) -> Value {
+        storage.withUnsafeMutablePointerToElements { body(UnsafePointer($0)) }
     }
 
     /// Whether both hold the same bytes, in a time that depends on their length alone.

@@ -31,7 +31,9 @@ struct PreSharedKeyTrial: Sendable {
     func keys(
         of candidate: PreSharedKey, _ known: Association.Unauthenticated, _ cookies: IKECookies
     ) throws(IKEDrop) -> KeyMaterial {
-        guard let ingredients, candidate.secret !== candidates.first?.secret else { return known.keys }
+        guard let ingredients, let first = candidates.first, !candidate.secret.isIdentical(to: first.secret) else {
+            return known.keys
+        }
         let chosen = known.offer.chosen
         return try KeyMaterial(
             suite: chosen.suite, authentication: chosen.authentication, preSharedKey: candidate.secret,
@@ -153,7 +155,7 @@ extension IKEEngine {
         let encrypted = try keys.encrypt(
             MessageWriter.chain(
                 [Payload(type: .identification, body: own)] + known.offer.chosen.authentication.proof(of: hash)),
-            iv: keys.nextInitializationVector(after: message.body))
+            iv: keys.nextInitializationVector(after: message.bytes))
         let header = Header(cookies: cookies, exchange: .identityProtection, flags: .encryption)
         establish(
             association,
