@@ -2,7 +2,7 @@ import Cryptography
 import Wire
 
 /// The keys of an ISAKMP SA and what is computed with them (RFC 2409 section 5 and appendix B).
-struct KeyMaterial: Sendable {
+final class KeyMaterial: Sendable {
     let hash: HashAlgorithm
     let cipher: CBCCipher
     /// SKEYID, for HASH_I and HASH_R.
@@ -15,7 +15,7 @@ struct KeyMaterial: Sendable {
     let encryption: SecretBytes
 
     /// SKEYID as the authentication method has it, and what follows from it.
-    init(
+    convenience init(
         suite: PhaseOneSuite, authentication: PhaseOneAuthentication, preSharedKey: SecretBytes?,
         initiatorNonce: [UInt8], responderNonce: [UInt8], sharedSecret: SecretBytes, cookies: IKECookies
     ) throws(IKEDrop) {
@@ -120,6 +120,7 @@ struct KeyMaterial: Sendable {
         do { return try cipher.decrypt(body, key: encryption, iv: iv) } catch { throw .decryptionFailed }
     }
 
-    /// The initialization vector of the next message of an exchange: the last cipher block of this one.
+    /// The initialization vector of the next message of an exchange: the last cipher block of this one, which may be given
+    /// with its header or without.
     func nextInitializationVector(after encrypted: [UInt8]) -> [UInt8] { Array(encrypted.suffix(cipher.blockLength)) }
 }

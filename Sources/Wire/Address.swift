@@ -29,7 +29,7 @@ public struct IPv4Address: Hashable, Comparable, Sendable, CustomStringConvertib
     public static let any = IPv4Address(0)
 
     /// The four octets, in the order in which they travel.
-    @inlinable public var octets: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * UInt32($0))) } }
+    public var octets: [UInt8] { withUnsafeBytes(of: value.bigEndian) { [UInt8]($0) } }
 
     /// Orders addresses as numbers.
     @inlinable public static func < (left: IPv4Address, right: IPv4Address) -> Bool { left.value < right.value }

@@ -53,7 +53,7 @@ extension IKEEngine {
             Association.Authenticating(
                 known: known, request: message.digest, path: message.path, chain: chain, identity: identity,
                 ownPayloads: ownPayloads,
-                initializationVector: known.keys.nextInitializationVector(after: message.body), message: message,
+                initializationVector: known.keys.nextInitializationVector(after: message.bytes), message: message,
                 workID: id))
     }
 

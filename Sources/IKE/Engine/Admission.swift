@@ -33,9 +33,13 @@ struct ArrivalList: Sendable {
     mutating func append(_ cookie: UInt64, address: IPAddress) {
         var group = groups[address] ?? Group()
         nodes[cookie] = Node(address: address, older: newest, olderOfAddress: group.newest)
-        if let newest { nodes[newest]?.newer = cookie } else { oldest = cookie }
+        if let newest { nodes.change(newest) { $0.newer = cookie } } else { oldest = cookie }
         newest = cookie
-        if let newest = group.newest { nodes[newest]?.newerOfAddress = cookie } else { group.oldest = cookie }
+        if let newest = group.newest {
+            nodes.change(newest) { $0.newerOfAddress = cookie }
+        } else {
+            group.oldest = cookie
+        }
         group.newest = cookie
         group.count += 1
         groups[address] = group
@@ -44,10 +48,10 @@ struct ArrivalList: Sendable {
     /// Takes `cookie` out, if it is in the list.
     mutating func remove(_ cookie: UInt64) {
         guard let node = nodes.removeValue(forKey: cookie) else { return }
-        if let older = node.older { nodes[older]?.newer = node.newer } else { oldest = node.newer }
-        if let newer = node.newer { nodes[newer]?.older = node.older } else { newest = node.older }
-        if let older = node.olderOfAddress { nodes[older]?.newerOfAddress = node.newerOfAddress }
-        if let newer = node.newerOfAddress { nodes[newer]?.olderOfAddress = node.olderOfAddress }
+        if let older = node.older { nodes.change(older) { $0.newer = node.newer } } else { oldest = node.newer }
+        if let newer = node.newer { nodes.change(newer) { $0.older = node.older } } else { newest = node.older }
+        if let older = node.olderOfAddress { nodes.change(older) { $0.newerOfAddress = node.newerOfAddress } }
+        if let newer = node.newerOfAddress { nodes.change(newer) { $0.olderOfAddress = node.olderOfAddress } }
         guard var group = groups[node.address] else { return }
         group.count -= 1
         if group.oldest == cookie { group.oldest = node.newerOfAddress }

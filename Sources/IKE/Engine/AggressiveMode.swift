@@ -288,7 +288,7 @@ extension IKEEngine {
             Outcome(
                 identity: identity, offer: known.offer, keys: known.keys, nat: nat, hidesOwnNAT: false,
                 lastBlock: message.isEncrypted
-                    ? known.keys.nextInitializationVector(after: message.body) : known.initializationVector,
+                    ? known.keys.nextInitializationVector(after: message.bytes) : known.initializationVector,
                 path: message.path, request: message.digest, chain: chain, answer: nil),
             now: now, using: &generator)
         associations[association.ownCookie]?.olderRequests.append(message.digest)

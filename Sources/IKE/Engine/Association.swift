@@ -3,8 +3,21 @@ import Wire
 
 /// A digest that recognises a repeated request.
 struct RequestDigest: Hashable, Sendable {
-    let bytes: [UInt8]
-    init(_ message: [UInt8]) { bytes = HashAlgorithm.sha256.digest(message) }
+    private let words: (UInt64, UInt64)
+
+    /// The first half of SHA-256: that two messages of a peer's share it is no accident, and harms only the peer.
+    init(_ message: [UInt8]) {
+        words = HashAlgorithm.sha256.digest(message).withUnsafeBytes {
+            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+    }
+
+    static func == (left: RequestDigest, right: RequestDigest) -> Bool { left.words == right.words }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(words.0)
+        hasher.combine(words.1)
+    }
 }
 
 /// Our role in an exchange.
@@ -57,7 +70,9 @@ struct Association: Sendable {
     /// Requests before that. A late copy of one of them is not a new message.
     var olderRequests: [RequestDigest] = []
 
-    enum State: Sendable {
+    /// In a box of its own: an association is looked up and handed on with every message, and the tables that hold it
+    /// have room for more than there are.
+    indirect enum State: Sendable {
         /// Message 2 is sent.
         case awaitingKeyExchange(Offer)
         /// Message 3 has come, Diffie-Hellman runs.
@@ -254,7 +269,7 @@ struct Association: Sendable {
         var answer: [UInt8]?
         var state: State
 
-        enum State: Sendable {
+        indirect enum State: Sendable {
             /// We want a pair of IPsec SAs, and the gateway has been asked for an SPI.
             case proposed(Proposed)
             /// Our key pair is being made.

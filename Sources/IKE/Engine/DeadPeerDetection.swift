@@ -4,11 +4,11 @@ import Wire
 extension IKEEngine {
     /// Tells that something authentic came from a peer. The gateway may tell it of ESP traffic, which spares the questions.
     public mutating func noteAlive(_ peer: PeerID, now: Instant) {
-        guard let known = peers[peer] else { return }
-        peers[peer]?.lastHeard = now
-        guard let detection = policy(for: known.path).deadPeerDetection else { return }
-        let isAwaited = known.unanswered > 0
-        peers[peer]?.unanswered = 0
+        let noted = peers.change(peer) { known in
+            defer { (known.lastHeard, known.unanswered) = (now, 0) }
+            return (path: known.path, isAwaited: known.unanswered > 0)
+        }
+        guard let (path, isAwaited) = noted, let detection = policy(for: path).deadPeerDetection else { return }
         if isAwaited || !deadlines.contains(.deadPeer(peer)) {
             deadlines.set(.deadPeer(peer), now + detection.interval)
         }

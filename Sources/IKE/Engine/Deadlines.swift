@@ -85,6 +85,16 @@ struct DeadlineQueue<Key: Hashable & Sendable>: Sendable {
     }
 }
 
+extension Dictionary {
+    /// Changes the value of `key` in place; nil where there is none. Cheaper than to write through the subscript, whose
+    /// coroutines take memory three times.
+    @discardableResult
+    mutating func change<Result>(_ key: Key, _ body: (inout Value) -> Result) -> Result? {
+        guard let index = index(forKey: key) else { return nil }
+        return body(&values[index])
+    }
+}
+
 /// A first-in first-out queue with a bound.
 struct BoundedQueue<Element: Sendable>: Sendable {
     private var elements: [Element] = []

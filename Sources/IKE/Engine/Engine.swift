@@ -17,6 +17,9 @@ public struct IKEEngine: Sendable {
     var firstMessages: [FirstMessageKey: UInt64] = [:]
     /// First messages that were refused lately: their repetitions are not further refusals.
     var refusedFirstMessages: Set<FirstMessageKey> = []
+    /// The same in the order of their numbers, for their deadlines.
+    var refusals: [UInt64: FirstMessageKey] = [:]
+    private var lastRefusal: UInt64 = 0
     /// Exchanges that have not shown message 3.
     var halfOpen = ArrivalList()
     /// Exchanges between message 3 and message 5.
@@ -58,13 +61,14 @@ public struct IKEEngine: Sendable {
         let remote: Endpoint
     }
 
+    /// What is kept for each peer several times, and so names things by their numbers alone.
     enum Deadline: Hashable, Sendable {
         /// The fragments of a message must all be here.
         case partialMessage(UInt64)
         /// Main mode must be over, and stored answers are forgotten.
         case mainMode(UInt64)
         /// A refused first message is forgotten.
-        case refusal(FirstMessageKey)
+        case refusal(UInt64)
         /// An ISAKMP SA's life.
         case association(UInt64)
         /// An ISAKMP SA should have a successor.
@@ -192,7 +196,8 @@ public struct IKEEngine: Sendable {
                 forgetPartialMessage(token)
                 drops.count(.partialMessageExpired)
             case .mainMode(let cookie): endMainMode(cookie, now: now, using: &generator)
-            case .refusal(let key): refusedFirstMessages.remove(key)
+            case .refusal(let number):
+                if let key = refusals.removeValue(forKey: number) { refusedFirstMessages.remove(key) }
             case .association(let cookie):
                 endAssociation(cookie, reason: .expired, announce: true, now: now, using: &generator)
             case .rekeyAssociation(let cookie): rekeyAssociation(cookie, now: now, using: &generator)
@@ -326,7 +331,9 @@ public struct IKEEngine: Sendable {
         guard !refusedFirstMessages.contains(key) else { return }
         if refusedFirstMessages.count < limits.refusalsRememberedMaximum {
             refusedFirstMessages.insert(key)
-            deadlines.set(.refusal(key), now + limits.exchangeLifetime)
+            lastRefusal += 1
+            refusals[lastRefusal] = key
+            deadlines.set(.refusal(lastRefusal), now + limits.exchangeLifetime)
         }
         refuse(
             message.path, message.header.cookies, peer: nil, step: step, reason: reason, offers: offers, detail: detail,

@@ -51,11 +51,13 @@ extension IKEEngine {
         if let answer = outcome.answer { association.remember(outcome.request, answer: answer) }
         associations[cookie] = association
         forgetHalfOpen(cookie)
-        peers[peer]?.associations.append(cookie)
-        peers[peer]?.lastSuite = suite
-        peers[peer]?.lastPreSharedKey = outcome.preSharedKey
-        peers[peer]?.capabilities = association.capabilities
-        if case .initiating(let initiation) = begun { peers[peer]?.initiation = initiation.wanted }
+        peers.change(peer) { known in
+            known.associations.append(cookie)
+            known.lastSuite = suite
+            known.lastPreSharedKey = outcome.preSharedKey
+            known.capabilities = association.capabilities
+            if case .initiating(let initiation) = begun { known.initiation = initiation.wanted }
+        }
         let lifetimes = policy(for: outcome.path).lifetimes
         let seconds = outcome.offer.chosen.life.boundedSeconds(lifetimes.ikeMaximumSeconds)
         let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
@@ -72,9 +74,11 @@ extension IKEEngine {
         reportInitialContact(outcome.chain, peer: peer)
         noteAlive(peer, now: now)
         endOldestAssociations(of: peer, now: now, using: &generator)
-        let waiting = peers[peer]?.awaitingRekey ?? []
-        peers[peer]?.awaitingRekey = []
-        for spi in waiting { rekey(inboundSPI: spi, now: now, using: &generator) }
+        let waiting = peers.change(peer) { known in
+            defer { known.awaitingRekey = [] }
+            return known.awaitingRekey
+        }
+        for spi in waiting ?? [] { rekey(inboundSPI: spi, now: now, using: &generator) }
     }
 
     /// The peer whom this SA was made for, otherwise that of this identity at this endpoint, known or new.

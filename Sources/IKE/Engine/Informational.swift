@@ -202,10 +202,12 @@ extension IKEEngine {
         guard let association = associations[cookie], let established = association.established else { return }
         let messageID = newMessageID(established, using: &generator)
         let keys = established.keys
-        let hash = keys.messageHash(messageID.octets, MessageWriter.chain(payloads))
+        let chain = MessageWriter.chain(payloads)
+        let hash = keys.messageHash(messageID.octets, chain)
         let iv = keys.initializationVector(lastBlock: established.lastBlock, messageID: messageID)
         do throws(IKEDrop) {
-            let body = try keys.encrypt(MessageWriter.chain([Payload(type: .hash, body: hash)] + payloads), iv: iv)
+            let body = try keys.encrypt(
+                MessageWriter.chain(hash: hash, before: chain, first: payloads.first?.type ?? .none), iv: iv)
             let header = Header(
                 cookies: association.cookies, exchange: .informational, flags: .encryption, messageID: messageID)
             transmit(MessageWriter.message(header, first: .hash, body: body), on: path ?? association.path)

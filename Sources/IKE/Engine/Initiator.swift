@@ -366,7 +366,7 @@ extension IKEEngine {
             chain, proves: peerHash(association.cookies, initiation, known, identification: identification))
         finishInitiation(
             association, initiation, known, try IdentificationPayload(parsing: identification).identity, message, chain,
-            lastBlock: known.keys.nextInitializationVector(after: message.body), now: now, using: &generator)
+            lastBlock: known.keys.nextInitializationVector(after: message.bytes), now: now, using: &generator)
     }
 
     // MARK: - Aggressive mode, message 3

@@ -4,7 +4,7 @@ import Wire
 /// A pair of IPsec SAs, as far as IKE has to remember it.
 struct Child: Sendable {
     /// What both sides agreed on, and what a successor would agree on.
-    struct Agreement: Sendable {
+    final class Agreement: Sendable {
         let mode: EncapsulationMode
         let group: DiffieHellmanGroup?
         let seconds: UInt64
@@ -15,6 +15,15 @@ struct Child: Sendable {
         let selectors: IKESelectors?
         /// The addresses that the peer believes in: its own, and ours.
         let originalAddresses: [IPAddress]
+
+        init(
+            mode: EncapsulationMode, group: DiffieHellmanGroup?, seconds: UInt64, kilobytes: UInt64?, own: [UInt8]?,
+            peer: [UInt8]?, selectors: IKESelectors?, originalAddresses: [IPAddress]
+        ) {
+            (self.mode, self.group, self.seconds, self.kilobytes) = (mode, group, seconds, kilobytes)
+            (self.own, self.peer, self.selectors) = (own, peer, selectors)
+            self.originalAddresses = originalAddresses
+        }
 
         /// Whether both are about the same traffic.
         func isSimilar(to other: Agreement) -> Bool { own == other.own && peer == other.peer }
@@ -90,7 +99,7 @@ extension IKEEngine {
                 peer: result.peer, selectors: result.selectors, originalAddresses: result.originalAddresses),
             initiatorNonce: result.initiatorNonce, number: lastChild,
             softKilobytes: softKilobytes, isOverlapped: result.isOverlapped)
-        peers[established.peer]?.children.append(inboundSPI)
+        peers.change(established.peer) { $0.children.append(inboundSPI) }
         let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
         deadlines.set(.child(inboundSPI), now + life + lifetimes.expiryGrace)
         deadlines.set(.rekeyChild(inboundSPI), now + life * share)
@@ -110,7 +119,7 @@ extension IKEEngine {
     /// Both sides have the keys of a pair.
     mutating func confirm(_ inboundSPI: UInt32) {
         guard let child = children[inboundSPI], !child.isConfirmed else { return }
-        children[inboundSPI]?.isConfirmed = true
+        children.change(inboundSPI) { $0.isConfirmed = true }
         answered(.quickMode(child.quickMode))
         // Of two pairs that replace the same one, both sides use that with the greater nonce; the other only receives
         // until it is deleted, so that nothing is lost of who thinks otherwise.
@@ -168,7 +177,7 @@ extension IKEEngine {
     /// Tells that an authentic packet came in on an SA: a lost message 3 does not keep it from being used.
     public mutating func noteInboundTraffic(spi: UInt32) {
         confirm(spi)
-        children[spi]?.hasTraffic = true
+        children.change(spi) { $0.hasTraffic = true }
     }
 
     /// Tells how many kilobytes an SA has carried in the direction that has carried more. A successor is made before the

@@ -44,7 +44,7 @@ extension IKEEngine {
 
     /// Takes over the endpoint that a peer has just proved to be at.
     mutating func move(_ peer: PeerID, to path: IKEPath, cookie: UInt64) {
-        associations[cookie]?.path = path
+        associations.change(cookie) { $0.path = path }
         guard let known = peers[peer], known.path != path else { return }
         setPath(path, of: peer)
         for other in known.associations { associations[other]?.path = path }

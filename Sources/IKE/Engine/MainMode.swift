@@ -208,8 +208,10 @@ extension IKEEngine {
             parrotedDetection: detections.first, requestedAuthorities: chain.requestedAuthorities, workID: work)
         halfOpen.remove(cookie)
         unauthenticated.append(cookie, address: address)
-        associations[cookie]?.path = message.path
-        associations[cookie]?.state = .computing(exchange)
+        associations.change(cookie) {
+            $0.path = message.path
+            $0.state = .computing(exchange)
+        }
     }
 
     mutating func completeKeyExchange(

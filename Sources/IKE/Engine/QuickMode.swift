@@ -112,7 +112,7 @@ extension IKEEngine {
         return Association.QuickMode.Request(
             chosen: chosen, nonce: nonce, publicValue: publicValue, identifications: identifications,
             selectors: selectors, originalAddresses: originalAddresses,
-            initializationVector: established.keys.nextInitializationVector(after: message.body))
+            initializationVector: established.keys.nextInitializationVector(after: message.bytes))
     }
 
     private func negotiationPath(_ established: Association.Established, _ path: IKEPath) -> PhaseTwoNegotiation.Path {
@@ -266,9 +266,11 @@ extension IKEEngine {
         payloads += originalAddressPayloads(request, established, path: exchange.path)
         payloads += lifetimePayloads(request.chosen, exchange.path, inboundSPI: inboundSPI)
         // HASH(2) = prf(SKEYID_a, M-ID | Ni_b | all that follows the HASH payload)
-        let hash = keys.messageHash(id.messageID.octets, request.nonce, MessageWriter.chain(payloads))
+        let chain = MessageWriter.chain(payloads)
+        let hash = keys.messageHash(id.messageID.octets, request.nonce, chain)
         let encrypted = try keys.encrypt(
-            MessageWriter.chain([Payload(type: .hash, body: hash)] + payloads), iv: request.initializationVector)
+            MessageWriter.chain(hash: hash, before: chain, first: .securityAssociation),
+            iv: request.initializationVector)
         let header = Header(
             cookies: association.cookies, exchange: .quickMode, flags: .encryption, messageID: id.messageID)
         let answer = MessageWriter.message(header, first: .hash, body: encrypted)
@@ -278,8 +280,10 @@ extension IKEEngine {
             initializationVector: keys.nextInitializationVector(after: encrypted), own: request.own,
             peer: request.peer)
         _ = update(id.cookie) {
-            $0.quickModes[id.messageID]?.answer = answer
-            $0.quickModes[id.messageID]?.state = .awaitingConfirmation(answered)
+            $0.quickModes.change(id.messageID) {
+                $0.answer = answer
+                $0.state = .awaitingConfirmation(answered)
+            }
         }
         // The peer is known, so this may be repeated unasked: nobody else would notice that message 3 was lost.
         transmitUntilAnswered(answer, on: exchange.path, for: .quickMode(id), now: now)
@@ -355,7 +359,7 @@ extension IKEEngine {
         let expected = keys.messageHash(
             [0], id.messageID.octets, answered.initiatorNonce, answered.responderNonce)
         guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
-        _ = update(id.cookie) { $0.quickModes[id.messageID]?.state = .finished }
+        _ = update(id.cookie) { $0.quickModes.change(id.messageID) { $0.state = .finished } }
         self.answered(.quickMode(id))
         noteAlive(established.peer, now: now)
         confirm(answered.inboundSPI)
@@ -387,12 +391,12 @@ extension IKEEngine {
     mutating func update<Value>(
         _ cookie: UInt64, _ change: (inout Association.Established) -> Value
     ) -> Value? {
-        guard var association = associations[cookie], case .established(var established) = association.state else {
-            return nil
+        let value = associations.change(cookie) { association -> Value? in
+            guard case .established(var established) = association.state else { return nil }
+            let value = change(&established)
+            association.state = .established(established)
+            return value
         }
-        let value = change(&established)
-        association.state = .established(established)
-        associations[cookie] = association
-        return value
+        return value ?? nil
     }
 }

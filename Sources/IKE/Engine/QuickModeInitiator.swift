@@ -246,7 +246,7 @@ extension IKEEngine {
         for life in chain.all(.notification).compactMap(Self.responderLifetime) { chosen.life.shorten(to: life) }
         return Association.QuickMode.Answer(
             chosen: chosen, nonce: nonce,
-            initializationVector: established.keys.nextInitializationVector(after: message.body))
+            initializationVector: established.keys.nextInitializationVector(after: message.bytes))
     }
 
     /// The life that a RESPONDER-LIFETIME names (RFC 2407 section 4.6.3.1).

@@ -11,7 +11,7 @@ public struct IKECookies: Hashable, Sendable, CustomStringConvertible {
     public init(initiator: UInt64, responder: UInt64) { (self.initiator, self.responder) = (initiator, responder) }
 
     /// The sixteen octets, in the order in which they travel.
-    var octets: [UInt8] { initiator.octets + responder.octets }
+    var octets: [UInt8] { withUnsafeBytes(of: (initiator.bigEndian, responder.bigEndian)) { [UInt8]($0) } }
 
     /// Both cookies in hexadecimal.
     public var description: String { "\(hexadecimal(initiator.octets)):\(hexadecimal(responder.octets))" }

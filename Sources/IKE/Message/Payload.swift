@@ -46,8 +46,8 @@ struct PayloadChain: Sendable {
     /// The bytes that the chain was read from, for the hashes over them.
     let bytes: [UInt8]
     let payloads: [Payload]
-    /// Where each payload's generic header begins in `bytes`.
-    let offsets: [Int]
+    /// Where the second payload's generic header begins in `bytes`; `end` where there is none.
+    private let second: Int
     /// Where the last payload ends: behind it is only padding.
     let end: Int
 
@@ -56,12 +56,13 @@ struct PayloadChain: Sendable {
     /// - Parameter padded: whether the bytes were decrypted, and so may end in padding.
     init(parsing bytes: [UInt8], first: PayloadType, padded: Bool, limit: Int) throws(IKEDrop) {
         var payloads: [Payload] = []
-        var offsets: [Int] = []
+        payloads.reserveCapacity(min(limit, 8))
+        var second: Int?
         let end = try bytes.read { (reader) throws(IKEDrop) -> Int in
             var type = first
             while type != .none {
                 guard payloads.count < limit else { throw .tooManyPayloads }
-                offsets.append(bytes.count - reader.remaining)
+                if payloads.count == 1 { second = bytes.count - reader.remaining }
                 let next = PayloadType(rawValue: try reader.uint8())
                 guard try reader.uint8() == 0 else { throw .reservedNotZero }
                 let length = Int(try reader.uint16())
@@ -75,17 +76,21 @@ struct PayloadChain: Sendable {
             guard isPadding, padded || bytes[end...].allSatisfy({ $0 == 0 }) else { throw .trailingBytes }
             return end
         }
-        (self.bytes, self.payloads, self.offsets, self.end) = (bytes, payloads, offsets, end)
+        (self.bytes, self.payloads, self.second, self.end) = (bytes, payloads, second ?? end, end)
     }
 
     /// The first payload's body of type `type`.
     subscript(type: PayloadType) -> [UInt8]? { payloads.first { $0.type == type }?.body }
 
     /// The bodies of all payloads of type `type`, in order.
-    func all(_ type: PayloadType) -> [[UInt8]] { payloads.filter { $0.type == type }.map(\.body) }
+    func all(_ type: PayloadType) -> [[UInt8]] {
+        var bodies: [[UInt8]] = []
+        for payload in payloads where payload.type == type { bodies.append(payload.body) }
+        return bodies
+    }
 
     /// What a HASH payload in front covers: all behind it, without padding (RFC 2409 section 5.5).
-    var bytesAfterFirst: [UInt8] { offsets.count > 1 ? Array(bytes[offsets[1]..<end]) : [] }
+    var bytesAfterFirst: [UInt8] { Array(bytes[second..<end]) }
 
     /// Checks the chain against the table of its step.
     func check(_ rules: PayloadRules) throws(IKEDrop) {
@@ -205,6 +210,18 @@ enum MessageWriter {
             writer.write(UInt16(clamping: payload.body.count + Payload.headerByteCount))
             writer.write(payload.body)
         }
+        return writer.bytes
+    }
+
+    /// A HASH payload in front of payloads that are chained already, since the hash is one of them; `first` is the type
+    /// of the first of these.
+    static func chain(hash: [UInt8], before chain: [UInt8], first: PayloadType) -> [UInt8] {
+        var writer = ByteWriter(capacity: Payload.headerByteCount + hash.count + chain.count)
+        writer.write(first.rawValue)
+        writer.write(UInt8(0))
+        writer.write(UInt16(clamping: hash.count + Payload.headerByteCount))
+        writer.write(hash)
+        writer.write(chain)
         return writer.bytes
     }
 

@@ -39,17 +39,17 @@ extension ByteReader {
 
 extension UInt64 {
     /// The eight octets, in the order in which they travel.
-    var octets: [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: self >> (56 - 8 * UInt64($0))) } }
+    var octets: [UInt8] { withUnsafeBytes(of: bigEndian) { [UInt8]($0) } }
 }
 
 extension UInt32 {
     /// The four octets, in the order in which they travel.
-    var octets: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: self >> (24 - 8 * UInt32($0))) } }
+    var octets: [UInt8] { withUnsafeBytes(of: bigEndian) { [UInt8]($0) } }
 }
 
 extension UInt16 {
     /// The two octets, in the order in which they travel.
-    var octets: [UInt8] { [UInt8(truncatingIfNeeded: self >> 8), UInt8(truncatingIfNeeded: self)] }
+    var octets: [UInt8] { withUnsafeBytes(of: bigEndian) { [UInt8]($0) } }
 }
 
 /// Bytes in hexadecimal, for cookies and identities in logs.

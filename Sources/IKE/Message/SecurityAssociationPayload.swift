@@ -10,6 +10,7 @@ struct Attribute: Hashable, Sendable {
     static func parse(_ bytes: [UInt8]) throws(IKEDrop) -> [Attribute] {
         try bytes.read { (reader) throws(IKEDrop) in
             var attributes: [Attribute] = []
+            attributes.reserveCapacity(bytes.count / 4)
             while !reader.isAtEnd {
                 let field = try reader.uint16()
                 let type = field & 0x7fff

@@ -44,7 +44,17 @@ public struct IKENATDetection: Sendable, Hashable {
 
     /// HASH = HASH(CKY-I | CKY-R | IP | Port).
     static func hash(_ algorithm: HashAlgorithm, _ cookies: IKECookies, _ endpoint: Endpoint) -> [UInt8] {
-        algorithm.digest(cookies.octets, endpoint.address.octets, endpoint.port.octets)
+        var writer = ByteWriter(capacity: 34)
+        writer.write(cookies.initiator)
+        writer.write(cookies.responder)
+        switch endpoint.address {
+        case .v4(let address): writer.write(address.value)
+        case .v6(let address):
+            writer.write(address.high)
+            writer.write(address.low)
+        }
+        writer.write(endpoint.port)
+        return algorithm.digest(writer.bytes)
     }
 
 }

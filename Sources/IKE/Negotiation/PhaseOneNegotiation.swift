@@ -100,6 +100,10 @@ struct PhaseOneNegotiation {
         static let lifeType: UInt16 = 11
         static let lifeDuration: UInt16 = 12
         static let keyLength: UInt16 = 14
+        /// Those with a number each.
+        static let single: Set = [encryption, hash, authenticationMethod, group, groupType, keyLength]
+        /// Those that come once for each bound of a life.
+        static let repeated: Set = [lifeType, lifeDuration]
     }
 
     static let keyIKE: UInt8 = 1
@@ -183,14 +187,9 @@ struct PhaseOneNegotiation {
     private func evaluate(_ transform: Transform, protocolID: UInt8) -> Evaluation {
         let refuse = { (attribute: IKEOfferAttribute) in Evaluation.failure(Mismatch(attribute: attribute)) }
         guard protocolID == ProtocolID.isakmp, transform.id == Self.keyIKE else { return refuse(.protocolID) }
-        guard
-            let numbers = transform.numbers(
-                single: [
-                    Class.encryption, Class.hash, Class.authenticationMethod, Class.group, Class.groupType,
-                    Class.keyLength,
-                ],
-                repeated: [Class.lifeType, Class.lifeDuration])
-        else { return refuse(.unknownAttribute) }
+        guard let numbers = transform.numbers(single: Class.single, repeated: Class.repeated) else {
+            return refuse(.unknownAttribute)
+        }
         guard let cipher = Self.cipher(numbers), algorithms.ciphers.contains(cipher) else { return refuse(.encryption) }
         guard let hash = Self.hash(numbers), algorithms.hashes.contains(hash) else { return refuse(.hash) }
         let method = numbers[Class.authenticationMethod].flatMap { UInt16(exactly: $0) }
@@ -247,6 +246,7 @@ extension Transform {
     /// The attributes as numbers by type; nil where one is unknown, has no number, or is there twice.
     func numbers(single: Set<UInt16>, repeated: Set<UInt16>) -> [UInt16: UInt64]? {
         var numbers: [UInt16: UInt64] = [:]
+        numbers.reserveCapacity(single.count)
         for attribute in attributes where !repeated.contains(attribute.type) {
             guard single.contains(attribute.type), let number = attribute.number,
                 numbers.updateValue(number, forKey: attribute.type) == nil

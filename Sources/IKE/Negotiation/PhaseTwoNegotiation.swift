@@ -49,6 +49,10 @@ struct PhaseTwoNegotiation {
         static let keyLength: UInt16 = 6
         /// RFC 3168: which says nothing in transport mode.
         static let congestionTunnel: UInt16 = 10
+        /// Those with a number each.
+        static let single: Set = [group, encapsulationMode, authentication, keyLength, congestionTunnel]
+        /// Those that come once for each bound of a life.
+        static let repeated: Set = [lifeType, lifeDuration]
     }
 
     /// The transform that offers `suite`.
@@ -138,12 +142,9 @@ struct PhaseTwoNegotiation {
         else {
             return refuse(.securityParameterIndex)
         }
-        guard
-            let numbers = transform.numbers(
-                single: [
-                    Class.group, Class.encapsulationMode, Class.authentication, Class.keyLength, Class.congestionTunnel,
-                ], repeated: [Class.lifeType, Class.lifeDuration])
-        else { return refuse(.unknownAttribute) }
+        guard let numbers = transform.numbers(single: Class.single, repeated: Class.repeated) else {
+            return refuse(.unknownAttribute)
+        }
         guard let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]),
             algorithms.ciphers.contains(cipher)
         else { return refuse(.encryption) }

@@ -63,20 +63,26 @@ public enum IKEVendorID: String, CaseIterable, Sendable {
         }
     }
 
-    private static func octets(_ high: UInt64, _ low: UInt64) -> [UInt8] { high.octets + low.octets }
+    private static func octets(_ high: UInt64, _ low: UInt64) -> [UInt8] {
+        withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { [UInt8]($0) }
+    }
+
+    /// All of them, made once: every first message is looked through for them.
+    private static let known = allCases.map { (id: $0, bytes: $0.bytes) }
+    private static let mayBeLonger: Set<IKEVendorID> = [.microsoft, .microsoftKeyModes, .fragmentation, .racoon]
 
     /// The vendor id of a payload's body.
     init?(_ body: [UInt8]) {
-        guard let known = Self.allCases.first(where: { body.starts(with: $0.bytes) }) else { return nil }
+        guard let first = body.first,
+            let (id, bytes) = Self.known.first(where: { $0.bytes[0] == first && body.starts(with: $0.bytes) })
+        else { return nil }
         // RFC 3706 allows any minor version; those that carry a version may be longer, all others are exact.
-        let mayBeLonger: [IKEVendorID] = [.microsoft, .microsoftKeyModes, .fragmentation, .racoon]
-        guard body.count == known.bytes.count || mayBeLonger.contains(known) && body.count <= known.bytes.count + 8
-        else {
+        guard body.count == bytes.count || Self.mayBeLonger.contains(id) && body.count <= bytes.count + 8 else {
             return nil
         }
         // Who names its capabilities must name that of phase 1 to be sent fragments; Windows names none and can.
-        if known == .fragmentation, body.count > known.bytes.count, body[known.bytes.count] & 0x80 == 0 { return nil }
-        self = known
+        if id == .fragmentation, body.count > bytes.count, body[bytes.count] & 0x80 == 0 { return nil }
+        self = id
     }
 }
 
