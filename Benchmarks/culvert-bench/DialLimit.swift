@@ -29,10 +29,16 @@ struct DialLimit {
 
     /// One dial-in's worth.
     func run() throws(CryptographyError) {
-        let pair = try DiffieHellmanKeyPair.generate(group)
-        let shared = try pair.sharedSecret(with: peerPublicValue)
+        let (pair, shared) = try runKeyExchange()
         try runMainMode(ownPublicValue: pair.publicValue, shared)
         try runQuickMode(key: shared.slice(0..<32))
+    }
+
+    /// A key pair and the shared secret.
+    @discardableResult
+    func runKeyExchange() throws(CryptographyError) -> (DiffieHellmanKeyPair, SecretBytes) {
+        let pair = try DiffieHellmanKeyPair.generate(group)
+        return (pair, try pair.sharedSecret(with: peerPublicValue))
     }
 
     /// SKEYID and what follows from it, four NAT-D, the first vector, HASH_I, HASH_R, messages 5 and 6.
