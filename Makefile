@@ -12,7 +12,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 FUZZ_SECONDS ?= 20
 DIAL_INS ?= 200
 
-.PHONY: help run build test bench lint fuzz soak image clean swift
+.PHONY: help run build test bench lint fuzz soak matrix image clean swift
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -37,8 +37,9 @@ test: swift ## run all tests: unit, fuzz, real clients (about 15 minutes on two 
 	@echo 'make: release build (about 3 minutes the first time)'
 	swift build -c release --product culvert
 	@if [ -x Tests/Fuzz/run ]; then $(MAKE) fuzz; fi
-	@echo 'make: real clients against the release build (about 4 minutes)'
+	@echo 'make: real clients against the release build (about 8 minutes)'
 	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
+	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT) --every 7
 
 bench: release ## measure ciphers, packet path and dial-ins, then real clients (about 2 minutes after the build)
 	swift build -c release --product culvert-bench
@@ -58,6 +59,12 @@ soak: release ## dial in and hang up DIAL_INS (200) times; nothing may stay behi
 	@scripts/install-packages test
 	@echo 'make: $(DIAL_INS) dial-ins and hang-ups (about 6 seconds each)'
 	$(AS_ROOT) Tests/Interop/soak --culvert $(CULVERT) --dial-ins $(DIAL_INS)
+
+matrix: release ## every IKE exchange, group, cipher and certificate; long rekeys and floods (about 20 minutes)
+	@scripts/install-packages test
+	@echo 'make: strongSwan and libreswan, about a hundred dials (about 7 minutes), then the long cases (about 12)'
+	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT)
+	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT) --long --only rekey-strongswan rekey-libreswan killed flood
 
 image: ## build the container image culvert:latest with docker, podman or buildah (about 5 minutes)
 	@for tool in docker podman buildah; do \

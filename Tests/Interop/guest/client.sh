@@ -1,5 +1,6 @@
-# What a guest can do: a stock Linux client of strongSwan, xl2tpd and pppd over the kernel's XFRM and pppol2tp.
-# Sourced by init inside the guest; the current directory is the job directory. Settings: GATEWAY, ADDRESS, INSIDE.
+# What a guest can do: a stock Linux client of strongSwan or libreswan, xl2tpd and pppd over the kernel's XFRM and
+# pppol2tp. Sourced by init inside the guest; the current directory is the job directory. Settings: GATEWAY, ADDRESS,
+# ROUTER, INSIDE.
 
 # Sleeps without starting a process.
 mkfifo /run/nap
@@ -27,74 +28,42 @@ modules_load() {
 }
 
 # ---- IPsec ----------------------------------------------------------------------------------------------------------
+# How to dial; a command of the host's may say otherwise in front of what it calls.
+CLIENT=strongswan       # or libreswan
+EXCHANGE=main           # or aggressive
+AUTHENTICATION=psk      # or certificate:NAME, one of lib/pki.sh
+IKE_PROPOSALS=${IKE_PROPOSALS:-aes256-sha256-modp2048}  # in strongSwan's words
+ESP_PROPOSALS=${ESP_PROPOSALS:-aes256-sha1}             # with a group: perfect forward secrecy
+LOCAL_ID=''             # what the client calls itself, if not by its address or its certificate's name
+FRAGMENT_BYTES=''       # messages longer than that leave in fragments, whatever the gateway says
+REKEY=''                # "8 5": a new phase 1 after 8 s, a new phase 2 after 5 s
+DPD_SECONDS=''          # after so many idle seconds the client asks whether the gateway is there
+INITIAL_CONTACT=''      # yes or no; each client has a default of its own
 
-# ipsec_configure PSK [REKEY]: with "rekey", both phases are renewed every few seconds.
-ipsec_configure() {
-    local phase1='' phase2=''
-    if [ "${2:-}" = rekey ]; then
-        phase1='rekey_time = 8s
-                rand_time = 0s
-                over_time = 10s'
-        phase2='rekey_time = 5s
-                rand_time = 0s
-                life_time = 9s'
+# Each client has these of its own: NAME_running, NAME_configure PSK, NAME_up SECONDS, NAME_down, NAME_gone, NAME_end.
+ipsec_configure() { # PSK
+    local other=libreswan
+    [ "$CLIENT" = strongswan ] || other=strongswan
+    ! "${other}_running" || "${other}_end"
+    "${CLIENT}_configure" "$1"
+}
+ipsec_running() { strongswan_running || libreswan_running; }
+running_client() { if libreswan_running; then echo libreswan; else echo strongswan; fi; }
+ipsec_up() { "$(running_client)_up" "${1:-15}"; }
+ipsec_down() { ! ipsec_running || "$(running_client)_down"; }
+ipsec_gone() { ! ipsec_running || "$(running_client)_gone"; }
+
+# probe up|down: an L2TP tunnel without a session is opened or closed through the SAs, which takes a moment where pppd
+# takes seconds. It prints why not.
+probe() {
+    local answer
+    if [ ! -p /run/probe.in ]; then
+        mkfifo /run/probe.in /run/probe.out
+        python3 ./probe "$ADDRESS" <>/run/probe.in 1<>/run/probe.out 2>probe.log &
     fi
-    mkdir -p /etc/swanctl/conf.d
-    # The key in base64: it may hold any character.
-    cat >/etc/swanctl/conf.d/interop.conf <<CONF
-connections {
-    gateway {
-        version = 1
-        remote_addrs = $GATEWAY
-        proposals = $IKE_PROPOSALS
-        $phase1
-        local { auth = psk }
-        remote { auth = psk
-                 id = %any }
-        children {
-            l2tp {
-                mode = transport
-                local_ts = dynamic[udp/1701]
-                remote_ts = dynamic[udp/1701]
-                esp_proposals = $ESP_PROPOSALS
-                $phase2
-            }
-        }
-    }
+    echo "$1 $GATEWAY" >/run/probe.in
+    read -rt 10 answer </run/probe.out && [ "$answer" = ok ] || { echo "L2TP: ${answer:-no answer of the probe}"; return 1; }
 }
-secrets { ike-gateway { secret = 0s$(printf %s "$1" | base64 -w0) } }
-CONF
-    if [ ! -S /run/charon.vici ]; then
-        # Explicit lists: every plugin that is loaded costs a guest tens of milliseconds.
-        cat >/etc/strongswan.conf <<'CONF'
-charon-systemd {
-    load = random nonce openssl pem pkcs1 pkcs8 x509 constraints pubkey aes hmac sha1 sha2 gcm kernel-netlink socket-default vici
-    filelog {
-        interop {
-            path = /run/job/charon.log
-            time_format = %H:%M:%S
-            flush_line = yes
-            default = 1
-            ike = 2
-        }
-    }
-    retransmit_tries = 3
-    retransmit_timeout = 2
-}
-swanctl { load = random openssl pem pkcs1 pkcs8 x509 }
-CONF
-        charon-systemd >charon.out 2>&1 &
-        until_true 10 test -S /run/charon.vici || { echo "charon does not start"; return 1; }
-    fi
-    swanctl --load-all --clear >swanctl.log 2>&1 || { cat swanctl.log; return 1; }
-}
-ipsec_up() { timeout 20 swanctl --initiate --child l2tp --timeout "${1:-15}" >initiate.log 2>&1 || { tail -n3 initiate.log; return 1; }; }
-ipsec_down() {
-    [ -S /run/charon.vici ] || return 0
-    timeout 5 swanctl --terminate --ike gateway --timeout 3 >/dev/null 2>&1
-    ipsec_gone
-}
-ipsec_gone() { [ -z "$(swanctl --list-sas)" ]; }
 
 # ---- L2TP and PPP ---------------------------------------------------------------------------------------------------
 
@@ -126,6 +95,7 @@ CONF
     # The distribution's hooks are of no use here and cost a second.
     rm -f /etc/ppp/ip-pre-up /etc/ppp/ip-up /etc/ppp/ip-down /etc/ppp/ipv6-up /etc/ppp/ipv6-down
     mkdir -p /run/xl2tpd
+    [ ! -p /run/probe.in ] || probe down >/dev/null # it has the port
     cat >/etc/xl2tpd/interop.conf <<CONF
 [global]
 port = 1701
@@ -160,6 +130,11 @@ ppp_down() {
     [ ! -p /run/xl2tpd/l2tp-control ] || echo 'd gateway' >/run/xl2tpd/l2tp-control
     ppp_gone 6
 }
+# ppp_end: the daemon goes, too, so that the port of L2TP is free.
+ppp_end() {
+    [ ! -s /run/xl2tpd.pid ] || kill "$(</run/xl2tpd.pid)"
+    rm -f /run/xl2tpd/l2tp-control
+}
 ppp_gone() { until_true "$1" test ! -e /sys/class/net/ppp0; }
 # ppp_noticed SECONDS: waits until the client knows that it is cut off. Its ppp0 is down then and has no address any
 # more; pppd keeps the device a little longer.
@@ -173,14 +148,23 @@ ppp_address() { ip -4 -o addr show dev ppp0 2>/dev/null | sed -n 's/.*inet \([0-
 
 # ---- Both together --------------------------------------------------------------------------------------------------
 
-# dial PSK USER PASSWORD [rekey]: prints the address that the client got.
+# dial PSK USER PASSWORD: prints the address that the client got.
 dial() {
-    ipsec_configure "$1" "${4:-}" && ipsec_up && ppp_configure "$2" "$3" && ppp_up && ppp_address
+    ipsec_configure "$1" && ipsec_up && ppp_configure "$2" "$3" && ppp_up && ppp_address
+}
+# vanish: all is killed and nobody is told, as by a lost battery; the next dial is from the same port.
+vanish() {
+    local pid
+    for pid in $(pgrep -x 'charon-systemd|pluto|xl2tpd|pppd'); do kill -KILL "$pid"; done
+    ip xfrm state flush
+    ip xfrm policy flush
+    rm -f /run/charon.vici /run/pluto/pluto.* /run/xl2tpd/l2tp-control /run/xl2tpd.pid
+    ppp_gone 5
 }
 # hang_up: succeeds, too, when there is nothing to hang up.
 hang_up() {
     ppp_down || { echo "ppp0 stays"; return 1; }
-    ipsec_down || { echo "SAs stay: $(swanctl --list-sas | head -n1)"; return 1; }
+    ipsec_down || { echo "SAs stay"; return 1; }
 }
 
 # pings: small, as large as the link carries in one piece, and in fragments; nothing may be lost.

@@ -5,14 +5,21 @@ GATEWAY_OUTER=192.0.2.1       # where clients dial
 GATEWAY_INSIDE=10.99.0.1      # the gateway's leg in the network behind it
 SERVER_INSIDE=10.99.0.2       # the host that clients want to reach
 ROUTER_A=192.0.2.200          # home router A, masquerading 192.168.77.0/24
+ROUTER_A_SECOND=192.0.2.202   # what its provider gives it next
 ROUTER_B=192.0.2.201          # home router B, with the same private network as A
+FRONT_OUTER=192.0.2.100       # a port map in front of the gateway
 INNER_NETWORK=10.97.0         # the first three octets of every address that the gateway gives out
 
 # Who may dial in. The inside server's blob is what is transferred.
 PSK='Interop test: blanks, # and &'
+GROUP=sales GROUP_PSK=one-for-the-sales-people
 ALICE=alice ALICE_PASSWORD=wonderland
 BOB=bob BOB_PASSWORD=builder
 BLOB_MEGABYTES=20
+
+# Where scripts/install-packages unpacks libreswan, and where lib/pki.sh puts certificates, if a run wants some.
+LIBRESWAN=${CULVERT_TESTS_CACHE:-/var/cache/culvert-tests}/libreswan
+PKI=/nonexistent
 
 # Names of namespaces carry the process id, so that two runs do not meet.
 PREFIX=culvert-$$
@@ -90,10 +97,11 @@ finish_run() {
 require_host() {
     [ "$(id -u)" = 0 ] || die "must be root: network namespaces and TUN devices are needed"
     local tool
-    for tool in ip nft curl sysctl unshare linux.uml modprobe swanctl charon-systemd xl2tpd pppd /usr/bin/python3; do
+    for tool in ip nft conntrack openssl curl sysctl unshare linux.uml modprobe swanctl charon-systemd xl2tpd pppd /usr/bin/python3; do
         command -v "$tool" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null ||
             die "no $tool: run scripts/install-packages test"
     done
+    [ -x "$LIBRESWAN/usr/libexec/ipsec/pluto" ] || die "no libreswan in $LIBRESWAN: run scripts/install-packages test"
     local release
     release=$(basename "$(echo /usr/lib/uml/modules/*)")
     [ -e "/lib/modules/$release/modules.dep" ] ||

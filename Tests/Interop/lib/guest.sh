@@ -26,8 +26,9 @@ guest_start() { # NAME: begins to boot
     GUEST_BOOTS=$((GUEST_BOOTS + 1))
     job=$WORK/guests/$GUEST_BOOTS-$name
     mkdir "$job"
-    cp "$here/guest/init" "$here/guest/client.sh" "$job/"
+    cp "$here"/guest/* "$job/"
     ln "$WORK/blob" "$job/blob"
+    [ ! -d "$PKI" ] || cp -r "$PKI" "$job/pki"
     printf '%s=%q\n' ADDRESS "$address" ROUTER "$router" GATEWAY "$GATEWAY_OUTER" INSIDE "$SERVER_INSIDE" \
         IKE_PROPOSALS "$ike" ESP_PROPOSALS "$esp" >"$job/settings"
     # The address of the network card stays the same over boots, or the neighbours would have to learn it anew.
@@ -35,7 +36,8 @@ guest_start() { # NAME: begins to boot
     ip netns exec "$PREFIX-$place" env ${GUEST_TMPDIR:+"TMPDIR=$GUEST_TMPDIR"} \
         unshare --pid --fork --kill-child=KILL --mount-proc bash -c '"$@"; exit' guest \
         linux.uml mem=192M umid=guest "uml_dir=$job/uml" rootfstype=hostfs rootflags=/ ro "init=$job/init" \
-        "INTEROP_JOB=$job" "vec0:transport=tap,ifname=$name,depth=128,gro=1,mac=02:00:5e:10:00:0$number" \
+        "INTEROP_JOB=$job" "INTEROP_LIBRESWAN=$LIBRESWAN" \
+        "vec0:transport=tap,ifname=$name,depth=128,gro=1,mac=02:00:5e:10:00:0$number" \
         con=null con0=fd:0,fd:1 quiet </dev/null >"$job/console" 2>&1 &
     GUEST_PID[$name]=$!
     GUEST_JOB[$name]=$job

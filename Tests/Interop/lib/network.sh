@@ -10,6 +10,9 @@
 #                    | 192.168.77.1, masquerade              | the same private network
 #           nat1 .11   nat2 .12                           far .11
 #
+# Besides, on the same bridge: [front] 192.0.2.100 maps UDP 500 and 4500 to the gateway's address 10.98.0.2, and [flood]
+# 192.0.2.60 is the way to 198.18.0.0/15, the addresses that Tests/Interop/flood forges.
+#
 # Every guest has a TAP device of its name in the namespace where it lives.
 
 in_ns() { ip netns exec "$PREFIX-$1" "${@:2}"; }
@@ -40,14 +43,51 @@ network_router() { # NAMESPACE OUTER-ADDRESS: a home router
     network_bridge "$1"
     ip_in "$1" addr add 192.168.77.1/24 dev bridge
     in_ns "$1" sysctl -qw net.ipv4.ip_forward=1
-    in_ns "$1" nft -f - <<'NFT'
+    router_nat "$1" masquerade
+}
+# router_nat ROUTER TRANSLATION: from now on all that goes out is translated so, by mappings made anew.
+router_nat() {
+    in_ns "$1" nft -f - <<NFT
+table ip home {
+}
+delete table ip home
 table ip home {
     chain out {
         type nat hook postrouting priority 100
+        oifname "wan" meta l4proto { tcp, udp } $2
         oifname "wan" masquerade
     }
 }
 NFT
+    in_ns "$1" conntrack -D >/dev/null 2>&1 || true # fails where there was none
+}
+network_front() { # a port map in front of the gateway
+    network_add front
+    network_link wan front front wan
+    ip_in wan link set front master bridge
+    ip_in front addr add "$FRONT_OUTER/24" dev wan
+    network_link front gateway gateway front
+    ip_in front addr add 10.98.0.1/24 dev gateway
+    ip_in gateway addr add 10.98.0.2/24 dev front
+    # What the gateway sends from there goes back there, although it has a shorter way.
+    ip_in gateway rule add from 10.98.0.2 table 98
+    ip_in gateway route add default via 10.98.0.1 table 98
+    in_ns front sysctl -qw net.ipv4.ip_forward=1
+    in_ns front nft -f - <<'NFT'
+table ip front {
+    chain in {
+        type nat hook prerouting priority -100
+        iifname "wan" udp dport { 500, 4500 } dnat to 10.98.0.2
+    }
+}
+NFT
+}
+network_flood() { # where forged packets come from, and answers to them end
+    network_add flood
+    network_link wan flood flood wan
+    ip_in wan link set flood master bridge
+    ip_in flood addr add 192.0.2.60/24 dev wan
+    ip_in gateway route add 198.18.0.0/15 via 192.0.2.60
 }
 
 network_up() {
@@ -73,6 +113,8 @@ network_up() {
     network_tap router-a nat2
     network_router router-b "$ROUTER_B"
     network_tap router-b far
+    network_front
+    network_flood
 
     head -c "$((BLOB_MEGABYTES << 20))" /dev/urandom >"$WORK/blob"
     BLOB_SHA256=$(sha256sum "$WORK/blob")
@@ -87,7 +129,7 @@ network_up() {
 network_down() {
     end_process "${INSIDE_PID:-}"
     local name
-    for name in router-a router-b inside gateway wan; do
+    for name in flood front router-a router-b inside gateway wan; do
         [ -e "/run/netns/$PREFIX-$name" ] && ip netns del "$PREFIX-$name"
     done
     return 0

@@ -1,0 +1,86 @@
+# The lines of the matrix: one dial each. Sourced, never run.
+#
+#   CLIENT|PLACE|EXCHANGE|AUTHENTICATION|IKE PROPOSAL|ESP PROPOSAL|FRAGMENTS|DEPTH
+#
+# AUTHENTICATION: psk, group (the key of a group, by its name), or certificate:NAME, one of lib/pki.sh.
+# PLACE is a guest: direct, or nat1 behind a masquerading router. The ESP proposal names a group for PFS. FRAGMENTS is the
+# size that IKE messages are forced into, or `-`. DEPTH: `sa` proves the SAs by an L2TP tunnel through them, `ppp` goes on
+# to an address and pings of all sizes.
+
+MATRIX=()
+matrix_line() { MATRIX+=("$(IFS='|'; echo "$*")"); }
+
+matrix_groups() { # CLIENT GROUP...: each without PFS and without NAT, and with both
+    local client=$1 group pfs hash hashes=(sha256 sha384 sha512 sha1) number=0
+    shift
+    for group in "$@"; do
+        hash=${hashes[number++ % 4]} pfs=-$group
+        # libreswan knows no elliptic curves in an IKEv1 phase 2.
+        [[ $client-$group != libreswan-[ec]* ]] || pfs=''
+        matrix_line "$client" direct main psk "aes256-$hash-$group" aes256-sha1 - sa
+        matrix_line "$client" nat1 main psk "aes128-$hash-$group" "aes128-sha256$pfs" - sa
+    done
+}
+matrix_ciphers() { # CLIENT
+    local suite
+    for suite in 3des-md5:3des-md5 3des-sha1:3des-sha1 aes128-md5:aes128-md5 aes128-sha1:aes192-sha1 \
+        aes192-sha256:aes192-sha256 aes192-sha384:aes256-sha384 aes256-sha512:aes256-sha512 aes256-sha1:aes128gcm16 \
+        aes256-sha256:aes192gcm16 aes256-sha384:aes256gcm16; do
+        matrix_line "$1" direct main psk "${suite%:*}-modp2048" "${suite#*:}" - sa
+    done
+}
+matrix_certificates() { # CLIENT NAME...
+    local client=$1 name place
+    shift
+    for name in "$@"; do
+        for place in direct nat1; do
+            matrix_line "$client" $place main "certificate:$name" aes256-sha256-modp2048 aes256-sha256 - sa
+        done
+    done
+}
+matrix_fragments() { # CLIENT BYTES CERTIFICATE...
+    local client=$1 bytes=$2 place authentication
+    shift 2
+    for authentication in psk "${@/#/certificate:}"; do
+        for place in direct nat1; do
+            matrix_line "$client" $place main "$authentication" aes256-sha256-modp4096 aes256-sha256-modp4096 "$bytes" sa
+        done
+    done
+}
+matrix_aggressive() { # CLIENT BYTES CERTIFICATE...
+    local client=$1 bytes=$2 place authentication
+    shift 2
+    for authentication in psk group "${@/#/certificate:}"; do
+        for place in direct nat1; do
+            matrix_line "$client" $place aggressive "$authentication" aes256-sha256-modp2048 aes256-sha256-modp2048 - sa
+        done
+    done
+    for authentication in group certificate:rsa4096; do
+        matrix_line "$client" direct aggressive "$authentication" aes256-sha1-ecp256 aes256-sha256 "$bytes" sa
+    done
+    matrix_line "$client" nat1 aggressive group 3des-sha1-modp1536 3des-sha1 - ppp
+}
+matrix_whole() { # CLIENT: a dial of each kind, all the way
+    local place
+    for place in direct nat1; do
+        matrix_line "$1" $place main psk aes256-sha256-ecp256 aes128gcm16 - ppp
+        matrix_line "$1" $place main certificate:rsa4096 aes256-sha384-modp3072 aes256-sha512-modp2048 400 ppp
+    done
+}
+
+matrix_lines() {
+    matrix_groups strongswan modp768 modp1024 modp1536 modp2048 modp3072 modp4096 modp6144 modp8192 ecp256 ecp384 ecp521 \
+        curve25519
+    matrix_ciphers strongswan
+    matrix_certificates strongswan "${PKI_CLIENTS[@]}"
+    matrix_fragments strongswan 400 rsa4096 chained p521
+    matrix_aggressive strongswan 400 rsa2048 chained p256 p521
+    matrix_whole strongswan
+    # Built without groups of fewer bits; no ECDSA in IKEv1; its fragments are of 576 bytes.
+    matrix_groups libreswan modp1536 modp2048 modp3072 modp4096 modp6144 modp8192 ecp256 ecp384 ecp521 curve25519
+    matrix_ciphers libreswan
+    matrix_certificates libreswan rsa2048 rsa4096 chained
+    matrix_fragments libreswan 576 rsa4096 chained
+    matrix_aggressive libreswan 576 rsa2048 chained
+    matrix_whole libreswan
+}
