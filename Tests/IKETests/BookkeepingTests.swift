@@ -101,6 +101,13 @@ struct BookkeepingTests {
         #expect(choice.suite.description == expected)
     }
 
+    @Test("a suite is named as its users write it, triple DES as 3des")
+    func suiteNames() {
+        let suite = PhaseOneSuite(cipher: .tripleDES, hash: .md5, group: .modp1024)
+        #expect("\(suite)" == "3des-md5-modp1024")
+        #expect(CBCCipher.allCases.map { "\($0)" } == ["des", "3des", "aes128", "aes192", "aes256"])
+    }
+
     @Test("the profiles hold what they promise")
     func profiles() {
         let modern = PhaseOneAlgorithms(.modern)
