@@ -163,7 +163,10 @@ static const char *const ike_usages[] = {
     "1.3.6.1.5.5.8.2.2", /* iKEIntermediate, which Windows and racoon know */
 };
 
-int culvert_certificate_usage_allows_ike(X509 *certificate) {
+/* What RFC 4945 lets a gateway have beside that, and what public authorities give it. */
+static const char *server_usage = "1.3.6.1.5.5.7.3.1";
+
+int culvert_certificate_usage_allows_ike(X509 *certificate, int server) {
   int critical = 0, good = 0;
   EXTENDED_KEY_USAGE *usages = X509_get_ext_d2i(certificate, NID_ext_key_usage, &critical, NULL);
   if (usages == NULL) {
@@ -176,6 +179,7 @@ int culvert_certificate_usage_allows_ike(X509 *certificate) {
     if (length <= 0 || length >= (int)sizeof text) continue;
     for (size_t known = 0; known < sizeof ike_usages / sizeof *ike_usages; known += 1)
       if (strcmp(text, ike_usages[known]) == 0) good = 1;
+    if (server && strcmp(text, server_usage) == 0) good = 1;
   }
   EXTENDED_KEY_USAGE_free(usages);
   ERR_clear_error();

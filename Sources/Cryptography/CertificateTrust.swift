@@ -103,9 +103,11 @@ public struct CertificateTrust: Sendable {
     /// Checks a peer's certificate at `time`, in seconds since 1970: its chain, every validity and revocation on it, and
     /// that it may be used to sign in IKE. Takes up to some milliseconds.
     ///
-    /// - Parameter others: What else the peer sent, in any order; none of it is believed without a signature.
+    /// - Parameters:
+    ///   - others: What else the peer sent, in any order; none of it is believed without a signature.
+    ///   - isServer: Whether we have called the peer: then its extended key usage may be a server's, too.
     public func verify(
-        _ certificate: Certificate, with others: [Certificate] = [], at time: Int64
+        _ certificate: Certificate, with others: [Certificate] = [], at time: Int64, isServer: Bool = false
     ) throws(CertificateRefusal) {
         let subject = certificate.subjectText
         guard others.count <= Self.intermediatesMaximum else {
@@ -136,8 +138,9 @@ public struct CertificateTrust: Sendable {
         guard culvert_certificate_usage_allows_signatures(certificate.handle.raw) == 1 else {
             throw CertificateRefusal(.wrongUsage, "\(subject): its key usage has no digital signature")
         }
-        guard culvert_certificate_usage_allows_ike(certificate.handle.raw) == 1 else {
-            throw CertificateRefusal(.wrongUsage, "\(subject): its extended key usage has neither client nor IPsec")
+        guard culvert_certificate_usage_allows_ike(certificate.handle.raw, isServer ? 1 : 0) == 1 else {
+            let wanted = isServer ? "neither server, client nor IPsec" : "neither client nor IPsec"
+            throw CertificateRefusal(.wrongUsage, "\(subject): its extended key usage has \(wanted)")
         }
     }
 

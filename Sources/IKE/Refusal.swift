@@ -46,7 +46,7 @@ public enum IKERefusalReason: String, Sendable {
     case certificateRevoked
     /// Revocation lists are required, and there is none that still counts for its certificate.
     case revocationUnknown
-    /// Its certificate is for another name than it says, or for one that may not come in.
+    /// Its certificate is for another name than it says, for one that may not come in, or not for whom we have called.
     case wrongName
     /// Its certificate is for another use.
     case wrongUsage
@@ -56,6 +56,8 @@ public enum IKERefusalReason: String, Sendable {
     case weakKey
     /// Its chain is too long or contradicts itself.
     case invalidChain
+    /// It proved to be another than whom we have called: see the detail.
+    case otherIdentity
     /// It does not answer what we begin; its last unauthenticated Notify is the detail.
     case noAnswer
     /// It asks for aggressive mode, which is off.

@@ -36,7 +36,7 @@ int culvert_crl_times(const X509_CRL *crl, int64_t *this_update, int64_t *next_u
 /* Visits each subjectAltName: 1 for an rfc822Name, 2 for a dNSName, 7 for an iPAddress. Returns 0 for a malformed one. */
 int culvert_certificate_alternatives(const X509 *certificate, void *context, culvert_visitor visitor);
 /* Whether an extendedKeyUsage, if there is one, allows what a peer of IKE does; see the source for the list. */
-int culvert_certificate_usage_allows_ike(X509 *certificate);
+int culvert_certificate_usage_allows_ike(X509 *certificate, int server);
 /* Whether a keyUsage, if there is one, allows signatures (RFC 4945 section 5.1.3.2). */
 int culvert_certificate_usage_allows_signatures(X509 *certificate);
 /* The subject as text (RFC 2253 escapes), in the order of the encoding or reversed. Free with culvert_free. */

@@ -88,7 +88,7 @@ extension IKEEngine {
             peer: PeerSignature(
                 method: authentication.method, certificates: certificates, payloads: payloads, identity: identity,
                 hash: known.initiatorHash(association.cookies, identification: known.identification),
-                signature: signature))
+                signature: signature, allowed: certificates.clientIdentities))
         let id = try enqueueWork(
             known.offer.chosen.suite.group, .authenticate(work), for: .phaseOne(association.ownCookie))
         associations[association.ownCookie]?.state = .authenticating(

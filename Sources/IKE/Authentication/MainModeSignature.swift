@@ -41,7 +41,8 @@ extension IKEEngine {
         let work = SignatureAuthentication(
             peer: PeerSignature(
                 method: authentication.method, certificates: certificates, payloads: payloads, identity: identity,
-                hash: known.initiatorHash(cookies, identification: body), signature: signature),
+                hash: known.initiatorHash(cookies, identification: body), signature: signature,
+                allowed: certificates.clientIdentities),
             own: SignatureAuthentication.OwnSignature(
                 hash: known.responderHash(cookies, identification: ownIdentity.body), key: own.key))
         let id = try enqueueWork(

@@ -2,7 +2,11 @@ import Cryptography
 import Wire
 
 /// How the two sides of phase 1 prove who they are, by the number of the authentication-method attribute (RFC 2409
-/// appendix A, RFC 4754 section 6). A further method, such as GSS-API's, is a further case and its answers below.
+/// appendix A, RFC 4754 section 6).
+///
+/// A further method is a further case and its answers in ``PhaseOneAuthentication``. For GSS-API (Kerberos, 65001;
+/// draft-ietf-ipsec-isakmp-gss-auth) these are: `root` as for signatures; the payload with the tokens in `rules`; and
+/// what wraps HASH_I and HASH_R in a piece of work beside the loop, as ``SignatureAuthentication`` is one.
 public enum PhaseOneAuthenticationMethod: UInt16, CaseIterable, Sendable, CustomStringConvertible {
     /// A pre-shared key (RFC 2409 section 5.4).
     case preSharedKey = 1

@@ -88,9 +88,10 @@ public struct PreSharedKeys: Sendable {
         candidates(for: address).first { $0.identity.map(identity.isNamed) ?? true }?.secret
     }
 
-    /// The key with which we begin an exchange with whoever is at `address`.
-    func key(to address: IPAddress) -> SecretBytes? {
-        candidates(for: address).first { $0.identity == nil }?.secret
+    /// The key with which we begin an exchange with `identity` at `address`, or with whoever is there.
+    func key(to identity: IKEIdentity?, at address: IPAddress) -> SecretBytes? {
+        if let identity { return key(for: identity, at: address) }
+        return candidates(for: address).first { $0.identity == nil }?.secret
     }
 }
 

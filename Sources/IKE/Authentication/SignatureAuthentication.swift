@@ -50,6 +50,10 @@ struct PeerSignature: Sendable {
     /// HASH_I or HASH_R, and what is said to be its signature.
     let hash: [UInt8]
     let signature: [UInt8]
+    /// Who may come in, as ``Certificate/hasName(like:)`` has it; empty for everybody.
+    var allowed: [String] = []
+    /// Whom we have called, where it was us: its certificate has to confirm that name, too.
+    var wanted: IKEIdentity?
 
     /// Checks the signature, and of the certificate whose key made it the chain, the name and the right to come in.
     func verify(wallSeconds: Int64) throws(CertificateRefusal) {
@@ -66,12 +70,17 @@ struct PeerSignature: Sendable {
             throw CertificateRefusal(.badSignature, first.subjectText + kind)
         }
         let certificate = received.remove(at: signer)
-        try certificates.trust.verify(certificate, with: received, at: wallSeconds)
+        try certificates.trust.verify(certificate, with: received, at: wallSeconds, isServer: wanted != nil)
         guard let claim = identity.certificateClaim, certificate.confirms(claim) else {
             throw CertificateRefusal(
                 .wrongName, "\(certificate.subjectText) does not confirm the identity \(identity)")
         }
-        let allowed = certificates.clientIdentities
+        if let wanted, wanted != identity {
+            guard let claim = wanted.certificateClaim, certificate.confirms(claim) else {
+                throw CertificateRefusal(
+                    .wrongName, "\(certificate.subjectText) is not that of \(wanted), who was called")
+            }
+        }
         guard allowed.isEmpty || allowed.contains(where: { certificate.hasName(like: $0) }) else {
             throw CertificateRefusal(.wrongName, "\(certificate.subjectText) is not among the client identities")
         }

@@ -158,13 +158,17 @@ struct Association: Sendable {
     /// What is known of an exchange that we began.
     struct Initiation: Sendable {
         let wanted: IKEInitiation
-        let preSharedKey: SecretBytes
+        let preSharedKey: SecretBytes?
         /// SAi_b.
         let securityAssociation: [UInt8]
-        /// IDii_b.
-        let identification: [UInt8]
+        /// IDii_b. With signatures main mode knows it when it has chosen a certificate.
+        var identification: [UInt8]
+        /// With which certificate we prove ourselves.
+        var own: CertificateIdentity?
         let nonce: [UInt8]
         var step: Step
+        /// Why an answer was not believed, which may have been forged.
+        var doubt: Doubt?
         /// The last Notify in clear that came for it.
         var hint: IKENotification?
 
@@ -179,8 +183,26 @@ struct Association: Sendable {
             case exchanged(Offer, DiffieHellmanKeyPair)
             /// Main mode's message 4 or aggressive mode's message 2 has come, Diffie-Hellman runs.
             case agreeing(Answer, DiffieHellmanKeyPair, workID: UInt64)
+            /// Main mode's message 4 has come, our signature for message 5 is being made.
+            case signing(Unauthenticated, IKEPath, workID: UInt64)
             /// Main mode's message 5 is sent.
             case authenticating(Unauthenticated)
+            /// Main mode's message 6 has come, its signature is being checked.
+            case verifying(Unauthenticated, Last, workID: UInt64)
+            /// Aggressive mode's message 2 is being checked, and our message 3 signed.
+            case proving(Unauthenticated, IKEPath, Last, DiffieHellmanKeyPair, workID: UInt64)
+        }
+
+        struct Doubt: Sendable {
+            let reason: IKERefusalReason
+            let detail: String
+        }
+
+        /// The peer's last message, and who it says that it is.
+        struct Last: Sendable {
+            let message: IKEEngine.Incoming
+            let chain: PayloadChain
+            let identity: IKEIdentity
         }
 
         /// What the peer's public value came with.
@@ -424,6 +446,7 @@ struct Peer: Sendable {
     /// How its last ISAKMP SA was made, for a successor when there is none left.
     var lastSuite: PhaseOneSuite?
     var lastPreSharedKey: SecretBytes?
+    var lastMethod = PhaseOneAuthenticationMethod.preSharedKey
     var capabilities: PeerCapabilities = []
     /// When it was last heard of, and how many R-U-THERE it has left without an answer since.
     var lastHeard: Instant?

@@ -55,8 +55,12 @@ extension IKEEngine {
             known.associations.append(cookie)
             known.lastSuite = suite
             known.lastPreSharedKey = outcome.preSharedKey
+            known.lastMethod = method
             known.capabilities = association.capabilities
-            if case .initiating(let initiation) = begun { known.initiation = initiation.wanted }
+            // The successor of a client's ISAKMP SA does not make it one whom we have called.
+            if case .initiating(let initiation) = begun, initiation.wanted.peer == nil {
+                known.initiation = initiation.wanted
+            }
         }
         let lifetimes = policy(for: outcome.path).lifetimes
         let seconds = outcome.offer.chosen.life.boundedSeconds(lifetimes.ikeMaximumSeconds)

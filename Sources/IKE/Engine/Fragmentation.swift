@@ -24,7 +24,9 @@ extension IKEEngine {
         let fragment = try FragmentPayload(parsing: body)
         let cookies = message.header.cookies
         // Who has not even the cookie of an exchange may be anybody: few of these, so that they take no memory.
-        let isKnown = association(of: cookies) != nil
+        // Of an exchange that we have begun, who was called has the first half of the cookies.
+        let isCalled = initiated(cookies).map { $0.0.path.remote.address == message.path.remote.address } ?? false
+        let isKnown = isCalled || association(of: cookies) != nil
         guard isKnown || cookies.responder == 0 else { throw .unknownCookies }
         let key = FragmentKey(
             cookies: cookies, remote: message.path.remote, messageID: message.header.messageID, id: fragment.id)

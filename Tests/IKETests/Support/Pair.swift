@@ -47,6 +47,9 @@ struct Pair {
     /// Whether a message gets through.
     var filter: (_ message: [UInt8], _ target: Int) -> Bool = { _, _ in true }
     var messages: [[UInt8]] = []
+    /// The time at which certificates are looked at.
+    var wallSeconds = CertificateVectors.time
+    var performsWork = true
     private var nextTraffic: Instant?
     private var flights: [Flight] = []
     private var generator: SplitMix
@@ -73,9 +76,9 @@ struct Pair {
         var isBusy = true
         while isBusy {
             isBusy = false
-            while let work = sides[index].engine.pollWork() {
+            while performsWork, let work = sides[index].engine.pollWork() {
                 isBusy = true
-                sides[index].engine.complete(work.perform(), now: now, using: &generator)
+                sides[index].engine.complete(work.perform(wallSeconds: wallSeconds), now: now, using: &generator)
             }
             while let event = sides[index].engine.pollEvent() {
                 isBusy = true
