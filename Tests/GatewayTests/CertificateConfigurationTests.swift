@@ -175,6 +175,26 @@ struct CertificateConfigurationTests {
         #expect(unused.configuration.certificates == nil)
     }
 
+    @Test("optional files that are not there yet are warned of; what is there and broken stays wrong")
+    func optional() throws {
+        let section = Self.section.replacing("root.pem", with: "nowhere.pem") + "  optional: true\n"
+        let loaded = try load(users + "psk: labsecret labsecret 1\n" + section)
+        #expect(loaded.warnings.map(\.key) == ["certificates.ca"])
+        #expect(loaded.warnings.first?.problem.hasSuffix("until then no certificate is asked for") == true)
+        let certificates = try #require(loaded.configuration.certificates)
+        #expect(certificates.loaded == nil && certificates.files.isOptional)
+        // The methods are there already, and count as soon as there is a key for them.
+        #expect(loaded.configuration.ike.policy.authenticationMethods == Self.signatures + [.preSharedKey])
+        #expect(loaded.configuration.ike.certificates == nil)
+        let there = try load(users + Self.section + "  optional: true\naggressiveMode: {certificates: true}\n")
+        #expect(there.configuration.certificates?.loaded != nil)
+        #expect(there.configuration.ike.allowsAggressiveSignatures)
+        let broken = Self.section.replacing("key: gateway-rsa2048.key", with: "key: root.pem")
+        #expect(issues(users + broken + "  optional: true\n").count == 1)
+        #expect(issues(users + Self.section + "  optional: 1\n").count == 1)
+        #expect(issues(users + Self.section.replacing("root.pem", with: "nowhere.pem")).count == 1)
+    }
+
     @Test("a folder's files are read, others in it passed over, and a change is noticed")
     func folders() throws {
         let folder = try Folder()

@@ -48,7 +48,8 @@ struct ExamplesTests {
         #expect(loaded.configuration.aggressiveMode.acceptsAnyIdentity)
         #expect(
             loaded.warnings.map(\.key) == [
-                "profile", "ike.ciphers", "ike.groups", "esp.ciphers", "esp.ciphers", "aggressiveMode",
+                "certificates.ca", "profile", "ike.ciphers", "ike.groups", "esp.ciphers", "esp.ciphers",
+                "aggressiveMode",
                 "aggressiveMode.anyIdentity",
             ])
     }

@@ -114,6 +114,7 @@ struct PeerConfigurationTests {
         let groups = try load("aggressiveMode: {groups: [{name: sales, psk: sales key 1}]}").configuration.ike.groups
         #expect(groups.byName == ["sales": SecretBytes(utf8: "sales key 1")] && !groups.acceptsAny)
         #expect(try load("aggressiveMode: {anyIdentity: true}").configuration.ike.groups.acceptsAny)
+        #expect(try !load("aggressiveMode: {anyIdentity: true}").configuration.ike.allowsAggressiveSignatures)
     }
 
     @Test(
@@ -168,6 +169,11 @@ struct PeerConfigurationTests {
                 "aggressiveMode: {anyIdentity: 1}",
                 "c.yaml:4: aggressiveMode.anyIdentity: is a number, not true or false"
             ),
+            (
+                "aggressiveMode: {anyIdentity: true, certificates: true}",
+                "c.yaml:4: aggressiveMode.certificates: is not used, for authentication names no certificate"
+            ),
+            ("aggressiveMode: {certificates: no}", "c.yaml:4: aggressiveMode.certificates: is text, not true or false"),
             ("aggressiveMode: {groups: []}", "c.yaml:4: aggressiveMode: is for nobody"),
             ("aggressiveMode: {groups: [sales]}", "c.yaml:4: aggressiveMode.groups[0]: is text, not a mapping"),
             (

@@ -33,6 +33,8 @@ public struct CertificateFiles: Sendable, Equatable {
     public var clientIdentities: [String] = []
     /// As what the gateway names itself.
     public var ownIdentity = IKECertificates.OwnIdentity.distinguishedName
+    /// Whether the gateway serves without certificates as long as files are not there.
+    public var isOptional = false
     /// Which algorithms certificates may be made of.
     public var strength = CertificateStrength.modern
 
@@ -51,6 +53,8 @@ public struct CertificateFiles: Sendable, Equatable {
     struct Failure: Error, Equatable {
         var key: String
         var problem: String
+        /// Whether nothing is wrong but that something is not there.
+        var isAbsence = false
     }
 
     /// What the files say now, and what to warn of.
@@ -64,7 +68,7 @@ public struct CertificateFiles: Sendable, Equatable {
             }
             for certificate in found where !anchors.contains(certificate) { anchors.append(certificate) }
         }
-        guard !anchors.isEmpty else { throw Failure(key: "ca", problem: "holds no certificate") }
+        guard !anchors.isEmpty else { throw Failure(key: "ca", problem: "holds no certificate", isAbsence: true) }
         guard anchors.count <= Self.authoritiesMaximum else {
             throw Failure(key: "ca", problem: "holds more than \(Self.authoritiesMaximum) certificates")
         }
@@ -133,7 +137,7 @@ public struct CertificateFiles: Sendable, Equatable {
                     Failure(key: "key", problem: "\(quoted(path)) can be read by everybody on this machine"))
             }
         } catch {
-            throw Failure(key: "key", problem: "\(quoted(path)) cannot be read: \(error.description)")
+            throw unreadable(path, "key", error)
         }
         let secret = SecretBytes(bytes)
         for index in bytes.indices { bytes[index] = 0 }
@@ -179,13 +183,18 @@ public struct CertificateFiles: Sendable, Equatable {
         do throws(FileError) {
             bytes = try PrivateFile.read(path, bytesMaximum: maximum, followsLinks: true).bytes
         } catch {
-            throw Failure(key: key, problem: "\(quoted(path)) cannot be read: \(error.description)")
+            throw unreadable(path, key, error)
         }
         do throws(CertificateError) {
             return try parse(bytes)
         } catch {
             throw Failure(key: key, problem: "\(quoted(path)): \(Self.words(error))")
         }
+    }
+
+    private func unreadable(_ path: String, _ key: String, _ error: FileError) -> Failure {
+        Failure(
+            key: key, problem: "\(quoted(path)) cannot be read: \(error.description)", isAbsence: error.isNoSuchFile)
     }
 
     private func quoted(_ path: String) -> String { ValueRules.quoted(path) }
@@ -223,13 +232,13 @@ public struct CertificateFiles: Sendable, Equatable {
 public struct CertificateConfiguration: Sendable, Equatable {
     /// Where they come from.
     public let files: CertificateFiles
-    /// What was in the files.
-    public let loaded: IKECertificates
+    /// What was in the files; nil where they are optional and not all there yet.
+    public let loaded: IKECertificates?
 
     /// Whether both come from the same files, with the same contents.
     public static func == (left: Self, right: Self) -> Bool {
-        left.files == right.files && left.loaded.trust.authorities == right.loaded.trust.authorities
-            && left.loaded.trust.revocationLists == right.loaded.trust.revocationLists
-            && left.loaded.identities.map(\.certificate) == right.loaded.identities.map(\.certificate)
+        left.files == right.files && left.loaded?.trust.authorities == right.loaded?.trust.authorities
+            && left.loaded?.trust.revocationLists == right.loaded?.trust.revocationLists
+            && left.loaded?.identities.map(\.certificate) == right.loaded?.identities.map(\.certificate)
     }
 }

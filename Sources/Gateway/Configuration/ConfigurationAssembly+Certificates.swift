@@ -44,6 +44,7 @@ extension ConfigurationAssembly {
         files.requiresRevocationCheck = section.requiresRevocationCheck.value ?? false
         files.clientIdentities = section.clientIdentities.value ?? []
         files.ownIdentity = section.ownIdentity.value ?? .distinguishedName
+        files.isOptional = section.isOptional.value ?? false
         files.strength = profile == .legacy ? .legacy : .modern
         if files.requiresRevocationCheck, files.revocationLists.isEmpty {
             issues.append(
@@ -66,6 +67,10 @@ extension ConfigurationAssembly {
             for warning in found { warnings.append(place(warning.key).issue(warning.problem)) }
             return CertificateConfiguration(files: files, loaded: loaded)
         } catch {
+            if error.isAbsence, files.isOptional {
+                warnings.append(place(error.key).issue("\(error.problem); until then no certificate is asked for"))
+                return CertificateConfiguration(files: files, loaded: nil)
+            }
             issues.append(place(error.key).issue(error.problem))
             return nil
         }

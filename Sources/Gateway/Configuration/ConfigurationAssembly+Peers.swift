@@ -24,7 +24,8 @@ extension ConfigurationAssembly {
     /// Certificates first where there are any: whoever has one shall not need the key that everybody knows.
     private var authenticationDefault: [PeerAuthentication] {
         guard !draft.certificates.isAbsent else { return [.psk] }
-        let isWithoutKeys = draft.preSharedKey.isAbsent && draft.keys.isAbsent && draft.aggressiveMode.isAbsent
+        let isWithoutGroups = draft.aggressiveMode.value?.groups.isAbsent ?? true
+        let isWithoutKeys = draft.preSharedKey.isAbsent && draft.keys.isAbsent && isWithoutGroups
         return isWithoutKeys ? [.certificate] : [.certificate, .psk]
     }
 
@@ -167,21 +168,26 @@ extension ConfigurationAssembly {
         return keys
     }
 
-    /// The groups of aggressive mode, and who else may use it.
+    /// The groups of aggressive mode, and who else may use it. `methods` are those of all policies.
     mutating func aggressiveMode(_ methods: [PeerAuthentication]) -> GatewayConfiguration.AggressiveMode {
         guard case .given(let mode, let place) = draft.aggressiveMode else { return .init() }
         let acceptsAny = mode.acceptsAnyIdentity.value ?? false
-        if acceptsAny, case .given(_, let place) = mode.acceptsAnyIdentity, draft.preSharedKey.isAbsent,
-            draft.keys.isAbsent
-        {
+        let allowsSignatures = mode.allowsSignatures.value ?? false
+        if acceptsAny, let place = mode.acceptsAnyIdentity.place, draft.preSharedKey.isAbsent, draft.keys.isAbsent {
             issues.append(place.issue("needs a key for those", allowed: "false, or psk or keys beside it"))
         }
-        if mode.groups.value?.isEmpty ?? mode.groups.isAbsent, !acceptsAny, !mode.acceptsAnyIdentity.isRefused {
-            issues.append(
-                place.issue("is for nobody", allowed: "a group at least, or anyIdentity: true; or leave it out"))
+        if allowsSignatures, let place = mode.allowsSignatures.place, !methods.contains(.certificate) {
+            issues.append(place.issue("is not used, for authentication names no certificate", allowed: "false"))
         }
-        if !methods.contains(.psk) {
+        let isForGroups = mode.groups.isRefused || mode.groups.value?.isEmpty == false || acceptsAny
+        if isForGroups, !methods.contains(.psk) {
             issues.append(place.issue("is not used, for authentication does not name psk", allowed: "psk there"))
+        }
+        if !isForGroups, !allowsSignatures, !mode.acceptsAnyIdentity.isRefused, !mode.allowsSignatures.isRefused {
+            issues.append(
+                place.issue(
+                    "is for nobody",
+                    allowed: "a group at least, anyIdentity: true or certificates: true; or leave it out"))
         }
         var names: [String: SettingPlace] = [:]
         var groups: [GatewayConfiguration.Group] = []
@@ -190,6 +196,6 @@ extension ConfigurationAssembly {
             guard let name = group.name.value, let secret = group.secret.value else { continue }
             groups.append(.init(name: name, secret: secret))
         }
-        return .init(groups: groups, acceptsAnyIdentity: acceptsAny)
+        return .init(groups: groups, acceptsAnyIdentity: acceptsAny, allowsSignatures: allowsSignatures)
     }
 }

@@ -90,6 +90,7 @@ struct ConfigurationDraft: Sendable {
     struct AggressiveMode: Sendable {
         var groups = Setting<[Group]>.absent
         var acceptsAnyIdentity = Setting<Bool>.absent
+        var allowsSignatures = Setting<Bool>.absent
     }
 
     /// A group of aggressive mode, and where each part stands.
@@ -114,6 +115,7 @@ struct ConfigurationDraft: Sendable {
         var requiresRevocationCheck = Setting<Bool>.absent
         var clientIdentities = Setting<[String]>.absent
         var ownIdentity = Setting<IKECertificates.OwnIdentity>.absent
+        var isOptional = Setting<Bool>.absent
     }
 
     struct Limits: Sendable {

@@ -74,6 +74,7 @@ extension ConfigurationFile {
                     secret: file.requiredPreSharedKey(section))
             }
             mode.acceptsAnyIdentity = file.bool(section, "anyIdentity")
+            mode.allowsSignatures = file.bool(section, "certificates")
             return mode
         }
     }
@@ -99,6 +100,7 @@ extension ConfigurationFile {
         certificates.requiresRevocationCheck = bool(section, "requireRevocationCheck")
         certificates.clientIdentities = oneOrMore(section, "clientIdentities", 0...4096, ValueRules.identityPattern)
         certificates.ownIdentity = text(section, "identity", ValueRules.ownIdentity)
+        certificates.isOptional = bool(section, "optional")
         return .given(certificates, place)
     }
 }

@@ -19,14 +19,14 @@ struct ConfigurationFile {
         static let deadPeerDetection = ["interval", "attempts", "pause"]
         static let rule = ["name", "networks"] + policy
         static let key = ["psk", "identity", "network"]
-        static let aggressiveMode = ["groups", "anyIdentity"]
+        static let aggressiveMode = ["groups", "anyIdentity", "certificates"]
         static let group = ["name", "psk"]
         static let user = ["name", "password", "address"]
         static let l2tp = ["network", "local", "pool", "hostName", "secret"]
         static let ppp = ["mtu", "authentication"]
         static let log = ["level"]
         static let certificates = [
-            "ca", "certificate", "key", "crl", "requireRevocationCheck", "clientIdentities", "identity",
+            "ca", "certificate", "key", "crl", "requireRevocationCheck", "clientIdentities", "identity", "optional",
         ]
         static let limits = [
             "sessions", "sessionsPerUser", "tunnelsPerPeer", "sessionsPerTunnel", "halfOpen", "halfOpenPerAddress",

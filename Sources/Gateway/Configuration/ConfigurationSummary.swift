@@ -77,8 +77,9 @@ extension GatewayConfiguration.Rule {
 
 extension GatewayConfiguration.AggressiveMode {
     fileprivate var summary: String {
-        guard !groups.isEmpty || acceptsAnyIdentity else { return "off" }
-        let names = groups.map { ValueRules.quoted($0.name) } + (acceptsAnyIdentity ? ["any identity"] : [])
+        let others = [acceptsAnyIdentity ? "any identity" : nil, allowsSignatures ? "certificates" : nil]
+        let names = groups.map { ValueRules.quoted($0.name) } + others.compactMap(\.self)
+        guard !names.isEmpty else { return "off" }
         return names.joined(separator: ", ")
     }
 }

@@ -6,15 +6,14 @@ extension GatewayConfiguration {
     /// The weaknesses of what `draft` chose, at the setting that chose them.
     func weaknesses(_ draft: ConfigurationDraft) -> [ConfigurationIssue] {
         var warnings = Self.keyWeaknesses(draft)
-        warnings += Self.weaknesses(of: policy, draft.policy)
-        for (rule, draft) in zip(rules, draft.rules.value ?? []) {
-            // What a rule has from above was said there.
-            warnings += Self.weaknesses(of: rule.policy, draft.policy)
-        }
+        // What a rule has from above is said there.
+        warnings += ([draft.policy] + (draft.rules.value ?? []).map(\.policy)).flatMap(Self.policyWeaknesses)
         if case .given(let mode, let place) = draft.aggressiveMode {
-            warnings.append(
-                place.issue(
-                    "shows whoever asks a hash of a key, to be guessed from; main mode with certificates does not"))
+            if !aggressiveMode.groups.isEmpty || aggressiveMode.acceptsAnyIdentity {
+                warnings.append(
+                    place.issue(
+                        "shows whoever asks a hash of a key, to be guessed from; main mode with certificates does not"))
+            }
             if case .given(true, let place) = mode.acceptsAnyIdentity {
                 warnings.append(place.issue("shows that of main mode's keys to everybody: for a laboratory alone"))
             }
@@ -39,9 +38,7 @@ extension GatewayConfiguration {
     }
 
     /// Where a policy itself lets in what can be broken.
-    private static func weaknesses(
-        of policy: PeerPolicy, _ draft: ConfigurationDraft.Policy
-    ) -> [ConfigurationIssue] {
+    private static func policyWeaknesses(_ draft: ConfigurationDraft.Policy) -> [ConfigurationIssue] {
         var warnings: [ConfigurationIssue] = []
         if case .given(.legacy, let place) = draft.profile {
             warnings.append(

@@ -70,6 +70,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
         public var groups: [Group] = []
         /// Whether any identity may use main mode's keys.
         public var acceptsAnyIdentity = false
+        /// Whether it may be used with certificates.
+        public var allowsSignatures = false
     }
 
     /// A group of aggressive mode.

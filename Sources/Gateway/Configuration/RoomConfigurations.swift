@@ -15,6 +15,7 @@ extension GatewayConfiguration {
         ike.rules = rules.map { IKERule($0.name, networks: $0.networks, policy: $0.policy.ike) }
         for group in aggressiveMode.groups { ike.groups.byName[group.name] = group.secret }
         ike.groups.acceptsAny = aggressiveMode.acceptsAnyIdentity
+        ike.allowsAggressiveSignatures = aggressiveMode.allowsSignatures
         ike.certificates = certificates?.loaded
         ike.identityAddress = publicAddress.map { .v4($0) }
         ike.limits.halfOpenMaximum = limits.halfOpenExchanges

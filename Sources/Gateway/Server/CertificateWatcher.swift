@@ -10,9 +10,12 @@ import Wire
 final class CertificateWatcher: Sendable {
     /// How often the files' times are looked at.
     static let interval = Duration.seconds(30)
+    /// How often it is looked whether optional files are there at last.
+    static let waitingInterval = Duration.seconds(2)
 
     private struct State {
-        var fingerprint: [String]
+        /// What the files were when they were read; nil as long as they never could be.
+        var fingerprint: [String]?
         /// What was wrong the last time, so that it is not said every time.
         var problem: String?
         var timer: LoopTimer?
@@ -26,35 +29,37 @@ final class CertificateWatcher: Sendable {
     private let apply: @Sendable (IKECertificates) -> Void
     private let state: Mutex<State>
 
-    /// Watches `files`, which have just been read, and runs `apply` on the loop with what is new in them.
+    /// Watches the files of `certificates`, which have just been read unless they are not there yet, and runs `apply` on
+    /// the loop with what is new in them.
     init(
-        _ files: CertificateFiles, on loop: ControlLoop, log: Logger,
+        _ certificates: CertificateConfiguration, on loop: ControlLoop, log: Logger,
         apply: @escaping @Sendable (IKECertificates) -> Void
     ) {
-        (self.files, self.loop, self.log, self.apply) = (files, loop, log, apply)
-        state = Mutex(State(fingerprint: files.fingerprint()))
+        (self.files, self.loop, self.log, self.apply) = (certificates.files, loop, log, apply)
+        let isWaiting = certificates.loaded == nil
+        state = Mutex(State(fingerprint: isWaiting ? nil : files.fingerprint()))
         let timer = loop.makeTimer { [weak self] in self?.check(isAsked: false) }
         state.withLock { $0.timer = timer }
-        loop.execute { timer.set(SystemClock.now + Self.interval) }
+        loop.execute { timer.set(SystemClock.now + (isWaiting ? Self.waitingInterval : Self.interval)) }
     }
 
     private enum Finding: Sendable {
         case unchanged
         case changed([String], IKECertificates, warnings: [String])
-        case failed([String], String)
+        case failed(String, isAbsence: Bool)
     }
 
     /// Looks at the files beside the loop; reads them where they changed, or where somebody asked for it.
     func check(isAsked: Bool) {
-        let known: [String]? = state.withLock { state in
+        let (isBusy, known) = state.withLock { state -> (Bool, [String]?) in
             guard !state.isChecking else {
                 state.isAskedAgain = state.isAskedAgain || isAsked
-                return nil
+                return (true, nil)
             }
             state.isChecking = true
-            return state.fingerprint
+            return (false, state.fingerprint)
         }
-        guard let known else { return }
+        guard !isBusy else { return }
         let files = files
         loop.runBlocking {
             let fingerprint = files.fingerprint()
@@ -63,7 +68,7 @@ final class CertificateWatcher: Sendable {
                 let (certificates, warnings) = try files.load(wallSeconds: SystemClock.wallSeconds)
                 return .changed(fingerprint, certificates, warnings: warnings.map { "\($0.key): \($0.problem)" })
             } catch {
-                return .failed(fingerprint, "certificates.\(error.key): \(error.problem)")
+                return .failed("certificates.\(error.key): \(error.problem)", isAbsence: error.isAbsence)
             }
         } then: { [weak self] finding in
             self?.take(finding, isAsked: isAsked)
@@ -83,21 +88,22 @@ final class CertificateWatcher: Sendable {
                 ])
             for warning in warnings { log.warning("certificates", metadata: ["warning": "\(warning)"]) }
             apply(certificates)
-        case .failed(_, let problem):
+        case .failed(let problem, let isAbsence):
             // The fingerprint stays, so that a file that was only half written is tried again.
-            let isNew = state.withLock { state in
+            let (isNew, isWaiting) = state.withLock { state in
                 defer { state.problem = problem }
-                return state.problem != problem
+                return (state.problem != problem, state.fingerprint == nil)
             }
-            if isNew || isAsked {
+            // That optional files are not there yet was said at the start.
+            if isAsked || (isNew && !(isWaiting && isAbsence)) {
                 log.error("certificates stay as they were", metadata: ["problem": "\(problem)"])
             }
         }
-        let (timer, isAskedAgain) = state.withLock { state in
+        let (timer, isAskedAgain, isWaiting) = state.withLock { state in
             defer { (state.isChecking, state.isAskedAgain) = (false, false) }
-            return (state.timer, state.isAskedAgain)
+            return (state.timer, state.isAskedAgain, state.fingerprint == nil)
         }
         if isAskedAgain { return check(isAsked: true) }
-        timer?.set(SystemClock.now + Self.interval)
+        timer?.set(SystemClock.now + (isWaiting ? Self.waitingInterval : Self.interval))
     }
 }

@@ -61,7 +61,7 @@ final class GatewayServer {
             plane.assumeIsolated { respond($0.answer(line)) }
         }
         let certificates = configuration.certificates.map { certificates in
-            CertificateWatcher(certificates.files, on: loop, log: log) { loaded in
+            CertificateWatcher(certificates, on: loop, log: log) { loaded in
                 plane.assumeIsolated { $0.replace(certificates: loaded) }
             }
         }
