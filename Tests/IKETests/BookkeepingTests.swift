@@ -107,17 +107,4 @@ struct BookkeepingTests {
         #expect("\(suite)" == "3des-md5-modp1024")
         #expect(CBCCipher.allCases.map { "\($0)" } == ["des", "3des", "aes128", "aes192", "aes256"])
     }
-
-    @Test("the profiles hold what they promise")
-    func profiles() {
-        let modern = PhaseOneAlgorithms(.modern)
-        #expect(!modern.hashes.contains(.sha1) && !modern.groups.contains(.modp2048))
-        let ordinary = PhaseOneAlgorithms(.default)
-        #expect(ordinary.hashes.contains(.sha1) && ordinary.groups.contains(.modp2048))
-        #expect(!ordinary.ciphers.contains(.tripleDES) && !ordinary.groups.contains(.modp1024))
-        let legacy = PhaseOneAlgorithms(.legacy)
-        #expect(legacy.ciphers.contains(.des) && legacy.groups.contains(.modp768) && legacy.hashes.contains(.md5))
-        #expect(Set(legacy.groups).count == legacy.groups.count)
-        #expect(!PhaseTwoAlgorithms(.legacy).ciphers.contains(.null))
-    }
 }
