@@ -97,6 +97,28 @@ struct PacketPathInboundTests {
         }
     }
 
+    @Test("an unknown SPI is told with where it came from, some of them a second, and reserved ones never")
+    func unknownSPIs() throws {
+        let bench = try PathBench()
+        let told = { () -> Int in
+            defer { bench.packets.reports.removeAll() }
+            return bench.packets.reports.count { report in
+                if case .unknownSPI(_, PathBench.path) = report { true } else { false }
+            }
+        }
+        let garbage = (0..<60).map { [0xaa, 0, 0, UInt8($0)] + [UInt8](repeating: 1, count: 40) }
+        bench.receive(sealed: garbage)
+        #expect(told() == PacketPath.unknownSPIsMaximum)
+        #expect(bench.packets.inboundTable.drops[.unknownIndex] == 60)
+        bench.receive(sealed: garbage)
+        #expect(told() == 0)
+        bench.wait(.seconds(1))
+        bench.receive(sealed: [[0, 0, 0, 1] + [UInt8](repeating: 1, count: 40)])
+        #expect(told() == 0)
+        bench.receive(sealed: garbage)
+        #expect(told() == PacketPath.unknownSPIsMaximum)
+    }
+
     @Test("a batch keeps its order, whatever becomes of each of its packets")
     func mixedBatch() throws {
         let bench = try PathBench()

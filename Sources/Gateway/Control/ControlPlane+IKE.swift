@@ -19,9 +19,7 @@ extension ControlPlane {
         case .ikeSecurityAssociationEnded(let peer, let cookies, let reason):
             if peers[peer]?.cookies == cookies { peers[peer]?.cookies = nil }
             log.debug("IKE SA ended", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
-        case .peerUnresponsive(let peer):
-            // What it means for its sessions is for them to find out: by LCP's echoes and L2TP's HELLO, or by data.
-            log.notice("IKE peer does not answer", metadata: ["peer": "\(peer)", "from": "\(outerAddress(of: peer))"])
+        case .peerUnresponsive(let peer): peerUnresponsive(peer, now: now)
         case .peerEnded(let peer): peerEnded(peer, now: now)
         case .refused(let refusal): logRefusal(refusal)
         }
@@ -193,6 +191,18 @@ extension ControlPlane {
         put(.command(worker: peer.worker, .removeOutbound(association.outbound, peer: peer.slot)))
         log.debug(
             "IPsec SAs ended", metadata: ["peer": "\(identifier)", "in": "\(index)", "reason": "\(reason)"])
+    }
+
+    /// A peer answers no R-U-THERE, and nothing else came from it either: data, LCP's and L2TP's messages count as signs of
+    /// life, and are told to IKE. So it is dead, and what it had ends.
+    private mutating func peerUnresponsive(_ identifier: PeerID, now: Instant) {
+        log.notice(
+            "peer does not answer", metadata: ["peer": "\(identifier)", "from": "\(outerAddress(of: identifier))"])
+        counters.count(.deadPeers)
+        for session in clientSessions.values where session.peer == identifier && session.end == nil {
+            clientSessions[session.identifier]?.end = .peerUnresponsive
+        }
+        ike.deletePeer(identifier, now: now, using: &random)
     }
 
     private mutating func peerEnded(_ identifier: PeerID, now: Instant) {

@@ -87,6 +87,7 @@ extension ControlPlane {
     mutating func noteActivity(_ session: UInt64, now: Instant) {
         guard let known = clientSessions[session] else { return }
         clientSessions[session]?.link.noteActivity(now: now)
+        ike.noteAlive(known.peer, now: now)
         l2tp.noteActivity(on: known.tunnel, now: now)
         setLinkDeadline(clientSessions[session]?.link.nextDeadline, session: session)
     }

@@ -96,7 +96,9 @@ struct ControlPlane: ~Copyable {
         case .control(let peer, let remotePort, let message):
             l2tp.receive(
                 message.span.bytes, from: L2TPPeer(id: peer, port: remotePort), now: now, using: &random)
+            ike.noteAlive(PeerID(rawValue: peer), now: now)
         case .frame(let session, let frame):
+            if let peer = clientSessions[session]?.peer { ike.noteAlive(peer, now: now) }
             clientSessions[session]?.link.receive(frame.span.bytes, now: now, using: &random)
             serveLink(session, now: now)
         case .earlyFrame(let peer, let tunnel, let session, let frame):
@@ -112,6 +114,8 @@ struct ControlPlane: ~Copyable {
             ike.noteInboundTraffic(spi: index.value)
         case .limitReached(let peer, let association, let traffic):
             limitReached(PeerID(rawValue: peer), association, traffic, now: now)
+        case .unknownSPI(let index, let path):
+            ike.noteUnknownSPI(index.value, from: path.remote, now: now, using: &random)
         case .interfaceGone:
             isInterfaceGone = true
         }
@@ -275,6 +279,8 @@ enum ControlEvent: UInt8, CaseIterable, Sendable {
     case sessionsStarted
     /// Sessions that ended, having reached it or not.
     case sessionsEnded
+    /// Peers that dead peer detection found to be gone.
+    case deadPeers
     /// Clients that their NAT gave another port or address.
     case peersMoved
     /// PPP frames of sessions that are not there, or no more.

@@ -69,6 +69,7 @@ enum SessionEnd: Equatable, CustomStringConvertible {
     case operatorHangUp
     case shutdown
     case initialContact
+    case peerUnresponsive
 
     var description: String {
         switch self {
@@ -76,6 +77,7 @@ enum SessionEnd: Equatable, CustomStringConvertible {
         case .tunnel(let reason): "\(reason)"
         case .operatorHangUp: "hung up by operator"
         case .shutdown: "gateway shuts down"
+        case .peerUnresponsive: "peer does not answer (dead peer detection)"
         case .initialContact: "client began anew (INITIAL-CONTACT)"
         }
     }

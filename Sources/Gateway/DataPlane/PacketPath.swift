@@ -34,6 +34,11 @@ struct PacketPath: ~Copyable {
     /// The most messages that wait for the control loop between two wakeups of it, per worker.
     static let reportsMaximum = 4096
 
+    /// Of how many unknown SPIs the control loop is told within ``unknownSPIInterval``, per worker: whoever sends garbage does
+    /// not keep it busy.
+    static let unknownSPIsMaximum = 20
+    static let unknownSPIInterval = Duration.seconds(1)
+
     let worker: Int
     let routes: RouteTable
     var inboundTable: InboundTable
@@ -42,6 +47,8 @@ struct PacketPath: ~Copyable {
     var random = RandomBlock()
     var drops = Counters<PacketPathDrop>()
     var reports: [WorkerReport] = []
+    private var unknownSPIsSince = Instant.zero
+    private var unknownSPIsTold = 0
     private let dispositions: UnsafeMutablePointer<Disposition>
     private let capacity: Int
 
@@ -97,6 +104,7 @@ struct PacketPath: ~Copyable {
         for position in 0..<batch.count {
             let result = inboundTable.result(position)
             guard result.drop == nil, let peer = peers[result.owner] else {
+                if result.drop == .unknownIndex { noteUnknownSPI(result.index, path: batch[position].path, now: now) }
                 dispositions[position] = .done
                 continue
             }
@@ -112,6 +120,16 @@ struct PacketPath: ~Copyable {
                 ? receiveUDP(&batch[position], from: peer, now: now) : refuse(.notUDP)
             dispositions[position] = isDelivered ? .deliver : .done
         }
+    }
+
+    /// A peer whose SA we do not have any more, after a restart above all, shall learn it; IKE knows whether it is one.
+    private mutating func noteUnknownSPI(_ index: SecurityParameterIndex, path: OuterPath, now: Instant) {
+        if now.since(unknownSPIsSince) >= Self.unknownSPIInterval { (unknownSPIsSince, unknownSPIsTold) = (now, 0) }
+        guard unknownSPIsTold < Self.unknownSPIsMaximum, index.value >= SecurityParameterIndex.lowestUsable else {
+            return
+        }
+        unknownSPIsTold += 1
+        report(.unknownSPI(index, path: path))
     }
 
     /// A NAT may give a peer another port or address at any time; the newest authentic packet tells where it is now.

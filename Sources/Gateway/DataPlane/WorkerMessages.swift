@@ -57,6 +57,8 @@ enum WorkerReport: Sendable {
     case firstUse(SecurityParameterIndex)
     /// An SA of a peer has come to its soft or its hard limit with what it has protected; told again in between.
     case limitReached(peer: UInt64, AssociationName, Traffic)
+    /// ESP came by an SPI that no SA has; with port 0, as IP protocol 50. At most ``PacketPath/unknownSPIsMaximum`` a second.
+    case unknownSPI(SecurityParameterIndex, path: OuterPath)
     /// The TUN interface was taken away: nothing comes or goes any more.
     case interfaceGone
 }

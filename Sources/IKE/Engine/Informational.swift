@@ -74,6 +74,7 @@ extension IKEEngine {
         guard children[spi] == nil, unknownSPILimit.take(now) else { return drops.count(.notifyRateLimited) }
         let known = peers.values.first {
             $0.path.remote.address == remote.address && (remote.port == 0 || $0.path.remote.port == remote.port)
+                && !$0.associations.isEmpty
         }
         guard let cookie = known?.associations.last else { return drops.count(.unknownSPI) }
         let notification = NotificationPayload(

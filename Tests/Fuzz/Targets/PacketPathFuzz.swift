@@ -247,7 +247,7 @@ extension PacketPathFuzz.Bench {
         let told = path.reports.count { report in
             switch report {
             case .ike, .control, .frame, .earlyFrame: true
-            case .peerMoved, .activity, .firstUse, .limitReached, .interfaceGone: false
+            case .peerMoved, .activity, .firstUse, .limitReached, .unknownSPI, .interfaceGone: false
             }
         }
         return esp + dropped + UInt64(told)

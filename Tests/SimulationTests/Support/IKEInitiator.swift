@@ -59,6 +59,9 @@ struct IKEInitiator {
     var confirmed: [UInt32] = []
     /// SPIs that the gateway deleted: its own, of packets to it.
     var deleted: [UInt32] = []
+    /// How many R-U-THERE came, and which SPIs the gateway said that it does not know.
+    private(set) var questions = 0
+    private(set) var invalidSPIs: [UInt32] = []
     private(set) var isDeleted = false
     private(set) var hasFloated = false
     private(set) var initiatorCookie: [UInt8] = []
@@ -181,7 +184,7 @@ struct IKEInitiator {
         case (2, .sentKeyExchange): receiveKeyExchange(bytes, now: now)
         case (2, .sentAuthentication): receiveAuthentication(bytes)
         case (32, .established): receiveQuick(bytes, now: now)
-        case (5, .established): receiveInformational(bytes)
+        case (5, .established): receiveInformational(bytes, now: now)
         default: break
         }
     }
@@ -346,10 +349,21 @@ struct IKEInitiator {
         isDeleted = true
     }
 
-    private mutating func receiveInformational(_ bytes: [UInt8]) {
+    private mutating func receiveInformational(_ bytes: [UInt8], now: Instant) {
         let id = Array(bytes[20..<24])
         guard let payloads = decrypted(bytes, iv: phaseTwoIV(id)), payloads.first?.type == 8 else { return }
         guard payloads[0].body == hmac(authentication, id + Self.chain(Array(payloads.dropFirst()))) else { return }
+        for payload in payloads where payload.type == 11 && payload.body.count >= 12 {
+            switch number(payload.body[6..<8]) {
+            case 36136:
+                questions += 1
+                var answer = payload.body
+                answer.replaceSubrange(6..<8, with: be16(36137))
+                inform((11, answer), now: now)
+            case 11: invalidSPIs.append(UInt32(number(payload.body.suffix(4))))
+            default: break
+            }
+        }
         for payload in payloads where payload.type == 12 && payload.body.count >= 8 {
             if payload.body[4] == 3 { deleted.append(UInt32(number(payload.body.suffix(4)))) }
             if payload.body[4] == 1, Array(payload.body.suffix(16)) == initiatorCookie + responderCookie {
