@@ -77,6 +77,17 @@ public enum IPsecMode: String, Sendable {
     case tunnel
 }
 
+/// How the packets of an IPsec SA travel.
+public enum IPsecEncapsulation: String, Sendable {
+    /// As IP protocol 50.
+    case none
+    /// In UDP port 4500 (RFC 3948).
+    case udp
+    /// In UDP port 500, behind eight zero bytes where an IKE message has its initiator's cookie: the non-IKE marker of
+    /// draft-ietf-ipsec-udp-encaps-00.
+    case udpOfIKE
+}
+
 /// The keys of one direction.
 public struct ChildKeys: Sendable {
     /// The cipher's key.
@@ -118,8 +129,8 @@ public struct ChildSecurityAssociation: Sendable {
     public let outboundKeys: ChildKeys
     /// Transport or tunnel.
     public let mode: IPsecMode
-    /// Whether packets travel in UDP (RFC 3948) rather than as IP protocol 50.
-    public let isUDPEncapsulated: Bool
+    /// Whether and how packets travel in UDP.
+    public let encapsulation: IPsecEncapsulation
     /// Where to and from.
     public let path: IKEPath
     /// The addresses that the peer believes in (NAT-OA): its own, and ours.
@@ -148,8 +159,8 @@ public struct QuickModeRequest: Sendable {
     public let selectors: IKESelectors?
     /// The algorithms that we would take.
     public let suite: ESPNegotiatedSuite
-    /// Whether packets would travel in UDP.
-    public let isUDPEncapsulated: Bool
+    /// Whether and how packets would travel in UDP.
+    public let encapsulation: IPsecEncapsulation
     /// The group of perfect forward secrecy, if any.
     public let group: DiffieHellmanGroup?
     /// The inbound SPI of the pair that it is to replace, where we began it.
@@ -170,6 +181,8 @@ public struct PeerEstablished: Sendable {
     public let suite: PhaseOneSuite
     /// The cookies.
     public let cookies: IKECookies
+    /// How ESP in UDP travels with this peer, if it does.
+    public let encapsulation: IPsecEncapsulation
     /// NATs on the way; nil where the peer does not speak NAT traversal.
     public let nat: IKENATDetection?
     /// What the peer runs, as far as its vendor ids tell.

@@ -25,6 +25,21 @@ struct PacketPathInboundTests {
         #expect(Set((0..<bench.batch.capacity).map { bench.batch[$0].start }).count == bench.batch.capacity)
     }
 
+    @Test("on port 500, eight zero bytes are before ESP; everything else is IKE, but for keepalives")
+    func separateESP() throws {
+        let bench = try PathBench()
+        let marker = [UInt8](repeating: 0, count: 8)
+        let messages: [[UInt8]] = [[1, 2, 3], marker, [0, 0, 0, 0, 0, 0, 0, 1, 2], [0xff, 0xff], []]
+        bench.load([marker + [1, 2, 3], messages[0], [0xff], marker + [4]] + messages.dropFirst())
+        bench.packets.separateESP(&bench.batch, port: 500)
+        #expect((0..<bench.batch.count).map { [UInt8](copying: bench.batch[$0].span) } == [[1, 2, 3], [4]])
+        let reported = bench.packets.reports.compactMap { report in
+            if case .ike(let message, PathBench.path, 500) = report { message } else { nil }
+        }
+        #expect(reported == messages && bench.packets.drops[.natKeepalive] == 1)
+        #expect(Set((0..<bench.batch.capacity).map { bench.batch[$0].start }).count == bench.batch.capacity)
+    }
+
     @Test("every form of a PPP frame is read: address and control or not, protocol of one byte or two")
     func forms() throws {
         let bench = try PathBench()
@@ -215,11 +230,18 @@ struct PacketPathInboundTests {
         #expect(bench.packets.peers[5]?.pointee.path == elsewhere)
         bench.receive(
             sealed: [sealed[2]],
-            path: OuterPath(remote: Endpoint(IPv4Address(203, 0, 113, 1), 0), local: PathBench.path.local))
+            path: OuterPath(remote: Endpoint(IPv4Address(203, 0, 113, 1), 0), local: PathBench.path.local), by: .none)
         #expect(bench.packets.peers[5]?.pointee.path == elsewhere)
         let moves = bench.packets.reports.count { if case .peerMoved(500, elsewhere) = $0 { true } else { false } }
         #expect(moves == 1)
-        let raw = try PathBench(isEncapsulated: false)
+        // Nor does one that came by another port of ours.
+        let old = try PathBench(encapsulation: .udpOfIKE)
+        let packet = { old.seal(PathBench.udp(PathBench.data(PathBench.frame(innerPacket())))) }
+        old.receive(sealed: [packet()], path: elsewhere, by: .udp)
+        #expect(old.packets.peers[5]?.pointee.path == PathBench.path)
+        old.receive(sealed: [packet()], path: elsewhere, by: .udpOfIKE)
+        #expect(old.packets.peers[5]?.pointee.path == elsewhere)
+        let raw = try PathBench(encapsulation: .none)
         raw.receive(sealed: [raw.seal(PathBench.udp(PathBench.data(PathBench.frame(innerPacket()))))], path: elsewhere)
         #expect(raw.packets.peers[5]?.pointee.path == PathBench.path)
     }

@@ -152,6 +152,32 @@ struct PacketPathOutboundTests {
         #expect(bench.packets.inboundTable.drops[.volumeExhausted] == 1)
     }
 
+    @Test("to a peer of the first drafts eight zero bytes go before ESP, from port 500")
+    func nonIKEMarker() throws {
+        let bench = try PathBench(encapsulation: .udpOfIKE)
+        let outcome = bench.send([innerPacket(from: PathBench.host, to: PathBench.address)])[0]
+        let isSent = if case .sendInUDPOfIKE = outcome.disposition { true } else { false }
+        #expect(isSent)
+        #expect(Array(outcome.bytes.prefix(12)) == [0, 0, 0, 0, 0, 0, 0, 0] + be16(0xc0ff) + be16(0xee01))
+        #expect(!bench.open([Array(outcome.bytes.dropFirst(8))])[0].isEmpty)
+    }
+
+    @Test("a keepalive goes only where nothing else went since the one before")
+    func keepalives() throws {
+        let bench = try PathBench()
+        let peer = try #require(bench.packets.peers[5])
+        let isSent = { () -> Bool in
+            bench.load([PacketPath.keepalive])
+            let disposition = bench.packets.sendKeepalive(&bench.batch[0], to: peer)
+            guard case .sendInUDP = disposition else { return false }
+            return bench.batch[0].path == PathBench.path && [UInt8](copying: bench.batch[0].span) == [0xff]
+        }
+        #expect(isSent() && isSent())
+        _ = bench.send([innerPacket(from: PathBench.host, to: PathBench.address)])
+        #expect(!isSent())
+        #expect(isSent())
+    }
+
     @Test("sessions of one peer come and go in any order, and each finds its own")
     func sessions() throws {
         let bench = try PathBench()
@@ -186,7 +212,7 @@ struct PacketPathOutboundTests {
         #expect(!bench.carryOut(.installInbound(wrong, peer: 5)) && !bench.carryOut(.installOutbound(wrong, peer: 5)))
         #expect(bench.carryOut(.installOutbound(wrong, peer: 99)))
         for command in [
-            .movePeer(slot: 99, path: .none, isEncapsulated: true), .removePeer(slot: 99),
+            .movePeer(slot: 99, path: .none, encapsulation: .udp), .removePeer(slot: 99),
             .removeInbound(SecurityParameterIndex(0x9000)), .removeOutbound(bench.outbound, peer: 99),
             .moveSession(slot: 99, remotePort: 1), .setNetwork(slot: 99, nil), .removeSession(slot: 99),
             .removePeer(slot: -1),
@@ -208,7 +234,7 @@ struct PacketPathOutboundTests {
         for round in 0...rounds {
             bench.load(Array(sealed[round * 32..<round * 32 + 32]))
             var before = culvert_allocation_count()
-            bench.packets.receive(&bench.batch, now: Instant(nanoseconds: 1))
+            bench.packets.receive(&bench.batch, by: .udp, now: Instant(nanoseconds: 1))
             allocated += round == 0 ? 0 : culvert_allocation_count() - before
             for position in 0..<32 { if case .deliver = bench.packets.disposition(position) { delivered += 1 } }
             bench.load(.init(repeating: outer, count: 32))

@@ -41,7 +41,7 @@ final class PathBench {
     init(
         suite: Suite = .gcm(keyLength: 16, checkLength: 16), isSequenced: Bool = false,
         network: NetworkParameters? = network,
-        isEncapsulated: Bool = true, limit: VolumeLimit = .none
+        encapsulation: OuterEncapsulation = .udp, limit: VolumeLimit = .none
     ) throws {
         (self.suite, self.limit) = (suite, limit)
         let table = RouteTable(IPv4Network(IPv4Address(192, 168, 42, 0), prefixLength: 24) ?? Self.everything)
@@ -50,7 +50,7 @@ final class PathBench {
         clientSends = try OutboundSecurityAssociation(index: inbound, suite: suite, keys: Self.keys(suite, 1))
         clientReceives.install(
             try InboundSecurityAssociation(index: outbound, owner: 0, suite: suite, keys: Self.keys(suite, 2)))
-        carryOut(.addPeer(slot: 5, identifier: 500, path: Self.path, isEncapsulated: isEncapsulated))
+        carryOut(.addPeer(slot: 5, identifier: 500, path: Self.path, encapsulation: encapsulation))
         carryOut(.installInbound(parameters(inbound, 1), peer: 5))
         carryOut(.installOutbound(parameters(outbound, 2), peer: 5))
         add(session: 70, at: 9, isSequenced: isSequenced)
@@ -120,9 +120,11 @@ final class PathBench {
 
     /// Takes sealed packets through the path as one batch.
     @discardableResult
-    func receive(sealed list: [[UInt8]], path: OuterPath = PathBench.path) -> [Outcome] {
+    func receive(
+        sealed list: [[UInt8]], path: OuterPath = PathBench.path, by encapsulation: OuterEncapsulation = .udp
+    ) -> [Outcome] {
         load(list, path: path)
-        packets.receive(&batch, now: now)
+        packets.receive(&batch, by: encapsulation, now: now)
         return outcomes
     }
 

@@ -35,7 +35,7 @@ struct SessionSlotTests {
     func replacement() throws {
         let network = try #require(IPv4Network("192.168.42.0/24"))
         var path = PacketPath(worker: 0, routes: RouteTable(network), batchCapacity: 1)
-        carryOut(.addPeer(slot: 0, identifier: 1, path: .none, isEncapsulated: true), &path)
+        carryOut(.addPeer(slot: 0, identifier: 1, path: .none, encapsulation: .udp), &path)
         for slot in [0, 1, 1, 0] { add(slot, to: &path) }
         #expect(slots(of: path) == [0, 1])
         carryOut(.removeSession(slot: 0), &path)

@@ -50,7 +50,7 @@ struct AggressiveModeTests {
             #expect(world.keysAgree)
             #expect(world.established.first?.path.remote == world.outerFloated)
             #expect(world.established.first?.nat == IKENATDetection(remote: true, local: false))
-            #expect(world.ready.first?.isUDPEncapsulated == true)
+            #expect(world.ready.first?.encapsulation == .udp)
         }
     }
 

@@ -36,7 +36,7 @@ struct ClientTests {
         #expect(world.ready.first?.suite == ESPNegotiatedSuite(cipher: .aesCBC(keyBits: 256), integrity: .hmacSHA1))
         #expect(world.ready.first?.lifetimeSeconds == 3600)
         #expect(world.ready.first?.lifetimeKilobytes == 250_000)
-        #expect(world.ready.first?.isUDPEncapsulated == true)
+        #expect(world.ready.first?.encapsulation == .udp)
         world.client.startQuickMode(id: [0, 0, 0, 2], now: world.now)
         world.run(for: .seconds(2))
         #expect(world.ready.count == 2)
@@ -50,7 +50,7 @@ struct ClientTests {
         world.dialIn()
         #expect(world.client.believesOwnNAT && !world.client.believesServerNAT)
         #expect(world.established.first?.nat?.local == true)
-        #expect(world.ready.first?.isUDPEncapsulated == true)
+        #expect(world.ready.first?.encapsulation == .udp)
         #expect(world.keysAgree)
         // Our address is the one that it knows.
         #expect(world.client.children.first?.originalAddresses.last == gatewayAddress.octets)
@@ -89,7 +89,7 @@ struct ClientTests {
         #expect(world.established.first?.suite == PhaseOneSuite(cipher: .tripleDES, hash: .sha1, group: .modp2048))
         #expect(world.client.answeredVendorIDs == [Offers.draft02n, Offers.fragmentation])
         #expect(world.keysAgree)
-        #expect(world.ready.first?.isUDPEncapsulated == true)
+        #expect(world.ready.first?.encapsulation == .udp)
         #expect(world.ready.first?.suite == ESPNegotiatedSuite(cipher: .tripleDES, integrity: .hmacSHA1))
         #expect(world.client.children.first?.originalAddresses.count == 2)
 
@@ -110,7 +110,7 @@ struct ClientTests {
         world.dialIn()
         #expect(world.keysAgree)
         #expect(world.established.first?.nat == nil)
-        #expect(world.ready.first?.isUDPEncapsulated == false)
+        #expect(world.ready.first?.encapsulation == IPsecEncapsulation.none)
         #expect(world.ready.first?.selectors?.initiator.identity.description == "old-box")
     }
 

@@ -14,7 +14,7 @@ struct DialInTests {
         #expect(world.established.count == 1)
         #expect(world.established.first?.nat == IKENATDetection(remote: false, local: false))
         #expect(world.keysAgree)
-        #expect(world.ready.first?.isUDPEncapsulated == false)
+        #expect(world.ready.first?.encapsulation == IPsecEncapsulation.none)
         #expect(
             world.ready.first?.suite == ESPNegotiatedSuite(cipher: .aesGCM(keyBits: 128, icvBytes: 16), integrity: nil))
         #expect(world.confirmed == world.ready.map(\.inboundSPI))
@@ -32,7 +32,7 @@ struct DialInTests {
         #expect(world.established.first?.nat == IKENATDetection(remote: true, local: false))
         #expect(world.established.first?.path.remote == world.outerFloated)
         #expect(world.established.first?.path.local.port == 4500)
-        #expect(world.ready.first?.isUDPEncapsulated == true)
+        #expect(world.ready.first?.encapsulation == .udp)
         #expect(world.client.children.first?.originalAddresses == [allowedAddress.octets, gatewayAddress.octets])
         #expect(world.ready.first?.originalAddresses.initiator == .v4(IPv4Address(10, 0, 0, 2)))
     }

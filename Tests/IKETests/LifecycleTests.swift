@@ -178,7 +178,8 @@ struct LifecycleTests {
         var world = connected()
         let peer = try #require(world.established.first?.peer)
         let other = Endpoint(allowedAddress, 52222)
-        world.engine.peerMoved(peer, to: other, now: world.now)
+        world.engine.peerMoved(
+            peer, to: IKEPath(local: Endpoint(gatewayAddress, 4500), remote: other), now: world.now)
         var generator = SplitMix(state: 5)
         world.engine.deletePeer(peer, now: world.now, using: &generator)
         world.settle()

@@ -97,15 +97,6 @@ struct QuirkTests {
         #expect(drops[.obsoleteRequest] == 1 || drops[.repeatedMessageID] == 1)
     }
 
-    @Test("a client of draft-00 alone is served without NAT traversal, and without being told of one")
-    func draft00() {
-        var settings = TestInitiator.Settings()
-        settings.vendorIDs = [Offers.draft00]
-        let world = connected(settings)
-        #expect(world.client.answeredVendorIDs.isEmpty)
-        #expect(world.established.first?.nat == nil && world.ready.first?.isUDPEncapsulated == false)
-    }
-
     @Test("explicit lists for a network go before the configuration's, the longest prefix first")
     func rules() throws {
         var settings = TestInitiator.Settings()

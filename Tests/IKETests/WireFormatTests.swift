@@ -194,6 +194,8 @@ struct WireFormatTests {
         #expect(IKEVendorID(Offers.natTraversal + [0]) == nil)
         #expect(IKEVendorID([]) == nil)
         #expect(NATTraversalVariant([.natTraversalDraft02n, .natTraversal]) == .rfc3947)
-        #expect(NATTraversalVariant([.natTraversalDraft00]) == nil)
+        #expect(NATTraversalVariant([.natTraversalDraft00, .natTraversalDraft02]) == .draft02)
+        #expect(NATTraversalVariant([.natTraversalDraft00]) == .draft00)
+        #expect(NATTraversalVariant([.natTraversalDraft]) == nil)
     }
 }

@@ -11,7 +11,7 @@ extension ControlPlane {
         switch event {
         case .peerEstablished(let established): peerEstablished(established, now: now)
         case .initialContact(let peer): initialContact(peer, now: now)
-        case .peerMoved(let peer, let path): move(peer, to: path.remote)
+        case .peerMoved(let peer, let path): move(peer, to: path)
         case .quickModeRequested(let request): quickModeRequested(request, now: now)
         case .securityAssociationReady(let association): install(association, now: now)
         case .securityAssociationConfirmed(let peer, let inboundSPI): confirm(peer, inboundSPI)
@@ -29,7 +29,7 @@ extension ControlPlane {
         counters.count(.mainModes)
         let path = OuterPath(remote: established.path.remote, local: established.path.local.address)
         if peers[established.peer] == nil {
-            let worker = leastLoadedWorker
+            let worker = established.encapsulation == .udpOfIKE ? IKEPort.worker : leastLoadedWorker
             peers[established.peer] = Peer(
                 identifier: established.peer, worker: worker, slot: allocatePeerSlot(worker: worker), path: path,
                 identity: established.identity, ikeSuite: "\(established.suite)")
@@ -47,6 +47,10 @@ extension ControlPlane {
         if isShuttingDown { bidFarewell(established.peer, .shutdown, now: now) }
         peers[established.peer]?.ikeSuite = "\(established.suite)"
         peers[established.peer]?.cookies = established.cookies
+        if established.nat?.local == true {
+            peers[established.peer]?.needsKeepalives = true
+            keepaliveDeadline = keepaliveDeadline ?? now + Self.keepaliveInterval
+        }
         log.info(
             "IKE SA established",
             metadata: [
@@ -89,6 +93,7 @@ extension ControlPlane {
 
     private mutating func quickModeRequested(_ request: QuickModeRequest, now: Instant) {
         guard let peer = peers[request.peer], !isShuttingDown,
+            request.encapsulation != .udpOfIKE || peer.worker == IKEPort.worker,
             let index = indexes.allocate(worker: peer.worker, using: &random)
         else { return ike.refuse(request.id, now: now, using: &random) }
         if !ike.accept(request.id, inboundSPI: index.value, now: now, using: &random) { indexes.release(index) }
@@ -105,23 +110,26 @@ extension ControlPlane {
         let outbound = AssociationParameters(
             index: SecurityParameterIndex(child.outboundSPI), suite: suite, keys: SuiteKeys(child.outboundKeys),
             limit: limit)
-        peer.path = OuterPath(
-            remote: Endpoint(
-                address: child.path.remote.address, port: child.isUDPEncapsulated ? child.path.remote.port : 0),
-            local: child.path.local.address)
-        peer.isEncapsulated = child.isUDPEncapsulated
-        if peer.isInstalled {
+        let encapsulation = OuterEncapsulation(child.encapsulation)
+        // Once it is installed, its newest authentic packet says where a peer is, not where a quick mode began.
+        if !peer.isInstalled || peer.encapsulation != encapsulation {
+            let port = encapsulation == .none ? 0 : child.path.remote.port
+            peer.path = OuterPath(
+                remote: Endpoint(address: child.path.remote.address, port: port), local: child.path.local.address)
+        }
+        if peer.isInstalled, peer.encapsulation != encapsulation {
             put(
                 .command(
-                    worker: peer.worker,
-                    .movePeer(slot: peer.slot, path: peer.path, isEncapsulated: peer.isEncapsulated)))
-        } else {
+                    worker: peer.worker, .movePeer(slot: peer.slot, path: peer.path, encapsulation: encapsulation)))
+        }
+        peer.encapsulation = encapsulation
+        if !peer.isInstalled {
             put(
                 .command(
                     worker: peer.worker,
                     .addPeer(
                         slot: peer.slot, identifier: peer.identifier.rawValue, path: peer.path,
-                        isEncapsulated: peer.isEncapsulated)))
+                        encapsulation: peer.encapsulation)))
             peer.isInstalled = true
         }
         put(.command(worker: peer.worker, .installInbound(inbound, peer: peer.slot)))
@@ -135,7 +143,7 @@ extension ControlPlane {
             "IPsec SAs negotiated",
             metadata: [
                 "peer": "\(child.peer)", "from": "\(child.path.remote)", "cipher": "\(child.suite)",
-                "in": "\(inbound.index)", "out": "\(outbound.index)", "encapsulated": "\(child.isUDPEncapsulated)",
+                "in": "\(inbound.index)", "out": "\(outbound.index)", "encapsulation": "\(child.encapsulation)",
                 "seconds": "\(child.lifetimeSeconds)",
             ])
     }
@@ -229,26 +237,40 @@ extension ControlPlane {
 
     /// ESP that was authentic came from elsewhere: IKE is told, so that its messages go there too.
     mutating func follow(_ identifier: PeerID, to path: OuterPath, now: Instant) {
-        guard peers[identifier] != nil else { return }
+        guard let known = peers[identifier] else { return }
         counters.count(.peersMoved)
         log.info(
             "client moved",
             metadata: ["peer": "\(identifier)", "to": "\(path.remote)", "user": "\(userName(of: identifier))"])
         peers[identifier]?.path = path
-        ike.peerMoved(identifier, to: path.remote, now: now)
+        let port = known.encapsulation == .udpOfIKE ? IKEPort.plain : IKEPort.encapsulated
+        ike.peerMoved(
+            identifier, to: IKEPath(local: Endpoint(address: path.local, port: port), remote: path.remote), now: now)
     }
 
     /// An authentic IKE message came from elsewhere: the worker is told, so that ESP goes there too.
-    private mutating func move(_ identifier: PeerID, to endpoint: Endpoint) {
-        guard let peer = peers[identifier], peer.path.remote != endpoint else { return }
-        // From port 500 comes no encapsulated ESP, and without UDP there is no port to follow.
-        guard peer.isEncapsulated, peer.isInstalled else { return }
-        peers[identifier]?.path.remote = endpoint
+    private mutating func move(_ identifier: PeerID, to path: IKEPath) {
+        guard let peer = peers[identifier], peer.isInstalled else { return }
+        // A NAT has another port for each of ours: only IKE by the port that ESP goes by tells where that goes.
+        switch (peer.encapsulation, path.local.port) {
+        case (.udp, IKEPort.encapsulated), (.udpOfIKE, IKEPort.plain): break
+        default: return
+        }
+        let moved = OuterPath(remote: path.remote, local: path.local.address)
+        guard peer.path != moved else { return }
+        peers[identifier]?.path = moved
         put(
             .command(
-                worker: peer.worker,
-                .movePeer(
-                    slot: peer.slot, path: OuterPath(remote: endpoint, local: peer.path.local), isEncapsulated: true)))
+                worker: peer.worker, .movePeer(slot: peer.slot, path: moved, encapsulation: peer.encapsulation)))
+    }
+
+    /// Who is behind a NAT keeps its mapping, and that may be us.
+    mutating func sendKeepalives(now: Instant) {
+        keepaliveDeadline = nil
+        for peer in peers.values where peer.needsKeepalives {
+            keepaliveDeadline = now + Self.keepaliveInterval
+            if peer.isInstalled { put(.command(worker: peer.worker, .sendKeepalive(peer: peer.slot))) }
+        }
     }
 
     func userName(of peer: PeerID) -> String {
@@ -268,6 +290,18 @@ extension ControlPlane {
             refusal.reason == .preSharedKeyMismatch
             ? "dial-in refused: the pre-shared key is wrong" : "dial-in refused by IKE"
         log.notice(message, metadata: metadata)
+    }
+}
+
+extension OuterEncapsulation {
+    /// What IKE negotiated.
+    init(_ negotiated: IPsecEncapsulation) {
+        self =
+            switch negotiated {
+            case .none: .none
+            case .udp: .udp
+            case .udpOfIKE: .udpOfIKE
+            }
     }
 }
 

@@ -22,6 +22,9 @@ struct ControlPlane: ~Copyable {
     /// unreadable, and a client whose IPsec and L2TP are two programs would never learn that its call is over.
     static let lastWordDuration = Duration.milliseconds(100)
 
+    /// How often a peer is sent something, where we are behind a NAT (RFC 3948 section 4: by default).
+    static let keepaliveInterval = Duration.seconds(20)
+
     let configuration: GatewayConfiguration
     let routes: RouteTable
     let log: Logger
@@ -42,6 +45,8 @@ struct ControlPlane: ~Copyable {
     var sessionsByL2TP: [L2TPSessionID: UInt64] = [:]
     var counters = Counters<ControlEvent>()
     var linkDrops = Counters<PPPDrop>()
+    /// When peers are sent keepalives next, nil while none needs any.
+    var keepaliveDeadline: Instant?
     var isShuttingDown = false
     /// Whether the TUN interface was taken away from under us: the gateway has to end.
     var isInterfaceGone = false
@@ -131,7 +136,8 @@ struct ControlPlane: ~Copyable {
     /// The next time at which ``handleTimeout(now:)`` has something to do.
     var nextDeadline: Instant? {
         earliest(
-            earliest(ike.nextDeadline, l2tp.nextDeadline), earliest(linkDeadlines.earliest, peerDeadlines.earliest))
+            earliest(earliest(ike.nextDeadline, l2tp.nextDeadline), keepaliveDeadline),
+            earliest(linkDeadlines.earliest, peerDeadlines.earliest))
     }
 
     /// Does what is due.
@@ -147,6 +153,7 @@ struct ControlPlane: ~Copyable {
             peerDeadlines.set(nil, for: timer)
             peerIsDue(peer, now: now)
         }
+        if let due = keepaliveDeadline, due <= now { sendKeepalives(now: now) }
         settle(now: now)
     }
 

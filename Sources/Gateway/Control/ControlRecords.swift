@@ -22,7 +22,9 @@ struct Peer {
     let worker: Int
     let slot: Int
     var path: OuterPath
-    var isEncapsulated = false
+    var encapsulation = OuterEncapsulation.none
+    /// Whether we are behind a NAT or a port map on the way to it, whose mapping we have to keep.
+    var needsKeepalives = false
     /// Whether the worker knows it: from its first IPsec SA on.
     var isInstalled = false
     var identity: IKEIdentity

@@ -26,6 +26,17 @@ final class SessionTraffic: Sendable {
     }
 }
 
+/// How ESP travels to and from a peer.
+enum OuterEncapsulation: Sendable {
+    /// As IP protocol 50.
+    case none
+    /// In UDP 4500 (RFC 3948).
+    case udp
+    /// In UDP 500, behind the eight zero bytes of draft-ietf-ipsec-udp-encaps-00. Such peers live at the worker that reads
+    /// port 500.
+    case udpOfIKE
+}
+
 /// What a worker knows of a peer: where it is, by which SAs it is sent to, and its sessions.
 struct PeerEntry: ~Copyable {
     /// The outbound SAs, the newest first: it is the one that is used. Older ones are there until the peer deletes them.
@@ -38,14 +49,16 @@ struct PeerEntry: ~Copyable {
     let identifier: UInt64
     /// Where it was heard from last, by a packet that was authentic.
     var path: OuterPath
-    /// Whether ESP goes in UDP (RFC 3948), or as IP protocol 50.
-    var isEncapsulated: Bool
+    /// How ESP goes there.
+    var encapsulation: OuterEncapsulation
     /// The slot of its first session, -1 for none.
     var firstSession = -1
+    /// What had been sent to it when a keepalive was due last.
+    var trafficAtKeepalive = Traffic()
     private var newest: UnsafeMutablePointer<Link>?
 
-    init(identifier: UInt64, path: OuterPath, isEncapsulated: Bool) {
-        (self.identifier, self.path, self.isEncapsulated) = (identifier, path, isEncapsulated)
+    init(identifier: UInt64, path: OuterPath, encapsulation: OuterEncapsulation) {
+        (self.identifier, self.path, self.encapsulation) = (identifier, path, encapsulation)
         newest = nil
     }
 

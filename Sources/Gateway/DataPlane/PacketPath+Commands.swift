@@ -8,12 +8,12 @@ extension PacketPath {
     /// algorithms, which the negotiation has already made sure of.
     mutating func carryOut(_ command: WorkerCommand) -> Bool {
         switch command {
-        case .addPeer(let slot, let identifier, let path, let isEncapsulated):
-            peers.insert(PeerEntry(identifier: identifier, path: path, isEncapsulated: isEncapsulated), at: slot)
-        case .movePeer(let slot, let path, let isEncapsulated):
+        case .addPeer(let slot, let identifier, let path, let encapsulation):
+            peers.insert(PeerEntry(identifier: identifier, path: path, encapsulation: encapsulation), at: slot)
+        case .movePeer(let slot, let path, let encapsulation):
             guard let peer = peers[slot] else { break }
             peer.pointee.path = path
-            peer.pointee.isEncapsulated = isEncapsulated
+            peer.pointee.encapsulation = encapsulation
         case .removePeer(let slot):
             peers.remove(at: slot)
         case .installInbound(let parameters, let peer):
@@ -32,7 +32,7 @@ extension PacketPath {
             sessions[slot]?.pointee.network = network
         case .removeSession(let slot):
             removeSession(at: slot)
-        case .sendControl, .sendFrame, .stop:
+        case .sendControl, .sendFrame, .sendKeepalive, .stop:
             break
         }
         return true

@@ -10,8 +10,10 @@ enum Disposition: Sendable {
     case done
     /// It goes to the inside, through the TUN interface.
     case deliver
-    /// It goes to its peer in UDP.
+    /// It goes to its peer in UDP 4500.
     case sendInUDP
+    /// It goes to its peer in UDP 500.
+    case sendInUDPOfIKE
     /// It goes to its peer as IP protocol 50.
     case sendRaw
     /// It goes to another worker, which owns the session.
@@ -29,6 +31,10 @@ struct PacketPath: ~Copyable {
     /// L2TP's UDP port (RFC 2661 section 8.1).
     static let l2tpPort: UInt16 = 1701
     static let udpHeaderLength = 8
+    /// How many zero bytes tell ESP from IKE on UDP 500.
+    static let nonIKEMarkerLength = 8
+    /// What keeps a NAT's mapping alive (RFC 3948 section 2.3).
+    static let keepalive: [UInt8] = [0xff]
     /// How often the control loop is told that a session is alive.
     static let activityInterval = Duration.seconds(10)
     /// The most messages that wait for the control loop between two wakeups of it, per worker.
@@ -83,7 +89,7 @@ struct PacketPath: ~Copyable {
         for position in 0..<batch.count {
             let packet = batch[position]
             if packet.count <= marker {
-                drops.count(packet.count == 1 && packet.byte(at: 0) == 0xff ? .natKeepalive : .tooShort)
+                drops.count(Self.isKeepalive(packet) ? .natKeepalive : .tooShort)
             } else if packet.uint32(at: 0) == 0 {
                 var message = packet
                 message.removeFirst(marker)
@@ -98,8 +104,31 @@ struct PacketPath: ~Copyable {
         batch.count = kept
     }
 
-    /// Takes a batch of ESP packets to the inner packets in them. ``disposition(_:)`` says which are to be delivered.
-    mutating func receive(_ batch: inout PacketBatch, now: Instant) {
+    private static func isKeepalive(_ packet: Packet) -> Bool { packet.count == 1 && packet.byte(at: 0) == 0xff }
+
+    /// Takes the IKE messages and keepalives out of what came in on UDP 500; what is left is ESP, which has the non-IKE
+    /// marker where they have their initiator's cookie (draft-ietf-ipsec-udp-encaps-00 section 2).
+    mutating func separateESP(_ batch: inout PacketBatch, port: UInt16) {
+        var kept = 0
+        for position in 0..<batch.count {
+            var packet = batch[position]
+            if Self.isKeepalive(packet) {
+                drops.count(.natKeepalive)
+            } else if packet.count > Self.nonIKEMarkerLength, packet.uint32(at: 0) == 0, packet.uint32(at: 4) == 0 {
+                packet.removeFirst(Self.nonIKEMarkerLength)
+                batch[position] = batch[kept]
+                batch[kept] = packet
+                kept += 1
+            } else {
+                report(.ike(message: [UInt8](copying: packet.span), path: packet.path, port: port))
+            }
+        }
+        batch.count = kept
+    }
+
+    /// Takes a batch of ESP packets, which came by `encapsulation`, to the inner packets in them. ``disposition(_:)`` says
+    /// which are to be delivered.
+    mutating func receive(_ batch: inout PacketBatch, by encapsulation: OuterEncapsulation, now: Instant) {
         inboundTable.open(batch)
         for position in 0..<batch.count {
             let result = inboundTable.result(position)
@@ -109,7 +138,7 @@ struct PacketPath: ~Copyable {
                 continue
             }
             if result.isNewest, batch[position].path != peer.pointee.path {
-                follow(peer, to: batch[position].path)
+                follow(peer, to: batch[position].path, by: encapsulation)
             }
             if result.isFirst { report(.firstUse(result.index)) }
             if result.isNoticeDue, let traffic = inboundTable.traffic(result.index) {
@@ -133,9 +162,12 @@ struct PacketPath: ~Copyable {
     }
 
     /// A NAT may give a peer another port or address at any time; the newest authentic packet tells where it is now.
-    private mutating func follow(_ peer: UnsafeMutablePointer<PeerEntry>, to path: OuterPath) {
-        // Without UDP there is no NAT to follow, and a port must not be lost by a packet that came without one.
-        guard peer.pointee.isEncapsulated, path.remote.port != 0 else { return }
+    private mutating func follow(
+        _ peer: UnsafeMutablePointer<PeerEntry>, to path: OuterPath, by encapsulation: OuterEncapsulation
+    ) {
+        // Without UDP there is no NAT to follow, and what came by another port of ours than the peer's does not say where
+        // the NAT takes packets from that one.
+        guard encapsulation != .none, peer.pointee.encapsulation == encapsulation else { return }
         peer.pointee.path = path
         report(.peerMoved(peer: peer.pointee.identifier, path: path))
     }
@@ -313,7 +345,33 @@ struct PacketPath: ~Copyable {
             let name = AssociationName.outbound(association.pointee.index)
             report(.limitReached(peer: peer.pointee.identifier, name, association.pointee.traffic))
         }
+        return address(&packet, to: peer)
+    }
+
+    /// Makes a NAT keepalive of `packet`, where the peer was sent nothing since the one before (RFC 3948 section 4).
+    mutating func sendKeepalive(_ packet: inout Packet, to peer: UnsafeMutablePointer<PeerEntry>) -> Disposition {
+        let traffic = peer.pointee.outbound?.pointee.traffic ?? Traffic()
+        defer { peer.pointee.trafficAtKeepalive = traffic }
+        guard traffic == peer.pointee.trafficAtKeepalive else { return .done }
         packet.path = peer.pointee.path
-        return peer.pointee.isEncapsulated ? .sendInUDP : .sendRaw
+        switch peer.pointee.encapsulation {
+        case .none: return .done
+        case .udp: return .sendInUDP
+        case .udpOfIKE: return .sendInUDPOfIKE
+        }
+    }
+
+    /// Puts before an ESP packet what it needs in UDP, and says by which socket it goes.
+    private func address(_ packet: inout Packet, to peer: UnsafeMutablePointer<PeerEntry>) -> Disposition {
+        packet.path = peer.pointee.path
+        switch peer.pointee.encapsulation {
+        case .none: return .sendRaw
+        case .udp: return .sendInUDP
+        case .udpOfIKE:
+            packet.prepend(Self.nonIKEMarkerLength)
+            packet.store(UInt32(0), at: 0)
+            packet.store(UInt32(0), at: 4)
+            return .sendInUDPOfIKE
+        }
     }
 }

@@ -28,7 +28,7 @@ package struct PathInMemory: ~Copyable {
             AssociationParameters(index: index, suite: suite, keys: keys, limit: .none)
         }
         let commands: [WorkerCommand] = [
-            .addPeer(slot: 0, identifier: 1, path: outer, isEncapsulated: true),
+            .addPeer(slot: 0, identifier: 1, path: outer, encapsulation: .udp),
             .installInbound(association(Self.inboundIndex, inboundKeys), peer: 0),
             .installOutbound(association(Self.outboundIndex, outboundKeys), peer: 0),
             .addSession(
@@ -52,7 +52,7 @@ package struct PathInMemory: ~Copyable {
     /// Takes a batch that came on UDP 4500 inwards, as a worker does; returns how many packets are to be delivered.
     package mutating func receive(_ batch: inout PacketBatch) -> Int {
         path.separateIKE(&batch, port: IKEPort.encapsulated)
-        path.receive(&batch, now: now)
+        path.receive(&batch, by: .udp, now: now)
         var delivered = 0
         for position in 0..<batch.count { if case .deliver = path.disposition(position) { delivered += 1 } }
         path.reports.removeAll(keepingCapacity: true)

@@ -6,7 +6,7 @@ import Wire
 struct WorkerPorts {
     /// UDP 4500, shared by all workers and steered by SPI.
     let encapsulated: UDPSocket
-    /// UDP 500; worker 0 has it.
+    /// UDP 500; the worker ``IKEPort/worker`` has it.
     let ike: UDPSocket?
     /// IP protocol 50.
     let raw: RawSocket
@@ -101,7 +101,7 @@ final class Worker {
                 carryOutCommands()
                 takeHandedOver()
             }
-            if ready.contains(Token.ike) { receiveIKE() }
+            if ready.contains(Token.ike) { receiveIKE(now: now) }
             if ready.contains(Token.encapsulated) { receiveEncapsulated(now: now) }
             if ready.contains(Token.raw) { receiveRaw(now: now) }
             if ready.contains(Token.tun) { receiveInside() }
@@ -111,15 +111,16 @@ final class Worker {
 
     // MARK: From the outer network
 
-    private func receiveIKE() {
+    private func receiveIKE(now: Instant) {
         guard let ike = ports.ike else { return }
         batch.reset()
         _ = ike.receive(into: &batch)
         keepOurs()
-        for position in 0..<batch.count {
-            let packet = batch[position]
-            path.report(.ike(message: [UInt8](copying: packet.span), path: packet.path, port: IKEPort.plain))
-        }
+        path.separateESP(&batch, port: IKEPort.plain)
+        guard batch.count > 0 else { return }
+        carryOutCommands()
+        path.receive(&batch, by: .udpOfIKE, now: now)
+        deliver()
     }
 
     private func receiveEncapsulated(now: Instant) {
@@ -128,7 +129,7 @@ final class Worker {
         carryOutCommands()
         keepOurs()
         path.separateIKE(&batch, port: IKEPort.encapsulated)
-        path.receive(&batch, now: now)
+        path.receive(&batch, by: .udp, now: now)
         deliver()
     }
 
@@ -137,7 +138,7 @@ final class Worker {
         _ = ports.raw.receive(into: &batch)
         carryOutCommands()
         keepOurs()
-        path.receive(&batch, now: now)
+        path.receive(&batch, by: .none, now: now)
         deliver()
     }
 
@@ -199,8 +200,7 @@ final class Worker {
         for position in 0..<batch.count {
             switch path.disposition(position) {
             case .done, .deliver: break
-            case .sendInUDP: _ = ports.encapsulated.stage(batch[position])
-            case .sendRaw: _ = ports.raw.stage(batch[position])
+            case .sendInUDP, .sendInUDPOfIKE, .sendRaw: send(path.disposition(position), batch[position])
             case .handOver(let worker): handedOver |= handOver(batch[position], to: worker)
             case .tooLarge(let session): sendTooLarge(batch[position], session: session)
             }
@@ -212,6 +212,7 @@ final class Worker {
     private func flush() {
         _ = ports.encapsulated.flush()
         _ = ports.raw.flush()
+        _ = ports.ike?.flush()
     }
 
     /// Returns the bit of the worker to be woken.
@@ -258,6 +259,7 @@ final class Worker {
     private func send(_ disposition: Disposition, _ packet: Packet) {
         switch disposition {
         case .sendInUDP: _ = ports.encapsulated.stage(packet)
+        case .sendInUDPOfIKE: _ = ports.ike?.stage(packet)
         case .sendRaw: _ = ports.raw.stage(packet)
         case .done, .deliver, .handOver, .tooLarge: break
         }
@@ -284,6 +286,9 @@ final class Worker {
                     continue
                 }
                 sendMessage(frame) { packet in path.sendFrame(&packet, session: record) }
+            case .sendKeepalive(let peer):
+                guard let record = path.peers[peer] else { continue }
+                sendMessage(PacketPath.keepalive) { packet in path.sendKeepalive(&packet, to: record) }
             case .stop:
                 isStopped = true
             default:
@@ -327,6 +332,8 @@ final class Worker {
 
 /// IKE's UDP ports.
 enum IKEPort {
+    /// The worker that reads port 500. The peers whose ESP comes there live at it.
+    static let worker = 0
     /// RFC 2408 section 2.5.1.
     static let plain: UInt16 = 500
     /// RFC 3947 section 4, RFC 3948: with the non-ESP marker.

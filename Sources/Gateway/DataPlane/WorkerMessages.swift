@@ -11,8 +11,8 @@ struct AssociationParameters: Sendable {
 
 /// What the control loop tells a worker. Slots are given out by the control loop.
 enum WorkerCommand: Sendable {
-    case addPeer(slot: Int, identifier: UInt64, path: OuterPath, isEncapsulated: Bool)
-    case movePeer(slot: Int, path: OuterPath, isEncapsulated: Bool)
+    case addPeer(slot: Int, identifier: UInt64, path: OuterPath, encapsulation: OuterEncapsulation)
+    case movePeer(slot: Int, path: OuterPath, encapsulation: OuterEncapsulation)
     case removePeer(slot: Int)
     case installInbound(AssociationParameters, peer: Int)
     case installOutbound(AssociationParameters, peer: Int)
@@ -28,6 +28,8 @@ enum WorkerCommand: Sendable {
     case sendControl(peer: Int, remotePort: UInt16, message: [UInt8])
     /// A PPP frame, to be sent as an L2TP data message.
     case sendFrame(session: Int, frame: [UInt8])
+    /// A NAT keepalive (RFC 3948 section 4), where nothing was sent to the peer since the one before.
+    case sendKeepalive(peer: Int)
     case stop
 }
 

@@ -158,7 +158,7 @@ final class GatewayServer {
             try raw.accept(only: index, by: steering)
             return Opened(
                 ports: WorkerPorts(
-                    encapsulated: encapsulated[index], ike: index == 0 ? ike : nil, raw: raw,
+                    encapsulated: encapsulated[index], ike: index == IKEPort.worker ? ike : nil, raw: raw,
                     tun: tunnels.queue(index), fromOthers: rings.map { $0[index] }, toOthers: rings[index],
                     wakers: wakers),
                 waker: wakers[index], ikeSender: ike.sender, encapsulatedSender: encapsulated[0].sender)

@@ -270,6 +270,11 @@ struct Association: Sendable {
         /// The sequence number of our own R-U-THERE.
         var ownSequence: UInt32?
 
+        /// How packets travel in an SA of `mode`.
+        func encapsulation(in mode: EncapsulationMode) -> IPsecEncapsulation {
+            mode.isUDPEncapsulated ? variant?.encapsulation ?? .udp : .none
+        }
+
         /// Remembers a message id, the oldest of `maximum` forgotten. False where it was used before.
         mutating func use(_ messageID: UInt32, maximum: Int) -> Bool {
             guard !usedMessageIDs.contains(messageID) else { return false }

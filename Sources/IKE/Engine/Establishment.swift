@@ -73,7 +73,8 @@ extension IKEEngine {
             .peerEstablished(
                 PeerEstablished(
                     peer: peer, path: outcome.path, identity: outcome.identity, method: method, suite: suite,
-                    cookies: association.cookies, nat: outcome.nat, vendorIDs: outcome.offer.vendorIDs,
+                    cookies: association.cookies, encapsulation: outcome.offer.variant?.encapsulation ?? .none,
+                    nat: outcome.nat, vendorIDs: outcome.offer.vendorIDs,
                     lifetimeSeconds: seconds, isRenewal: isRenewal)))
         reportInitialContact(outcome.chain, peer: peer)
         noteAlive(peer, now: now)

@@ -99,7 +99,10 @@ extension IKEEngine {
         switch notification.type {
         case .areYouThere:
             try answerAreYouThere(notification, association, established, message, using: &generator)
-        case .areYouThereAcknowledged where isNew: break
+        case .areYouThereAcknowledged where isNew:
+            // The answer to our last question is no recording: it says where the peer is.
+            let isAnswer = established.ownSequence.map { $0.octets == notification.data } ?? false
+            if isAnswer { move(established.peer, to: message.path, cookie: association.ownCookie) }
         case .initialContact where isNew: emit(.initialContact(established.peer))
         case .responderLifetime where isNew: receiveLifetime(body, notification, association, now: now)
         case let type where isNew && type.isError:

@@ -274,7 +274,7 @@ extension IKEEngine {
         let detections = answer.offer.variant.map { answer.chain.all($0.detectionPayload) } ?? []
         let nat = IKENATDetection(detections, algorithm: chosen.suite.hash, cookies: cookies, path: path)
         var path = path
-        if nat?.isTranslated ?? false, path.local.port == 500 {
+        if nat?.isTranslated ?? false, answer.offer.variant?.encapsulation == .udp, path.local.port == 500 {
             path.local.port = 4500
             if path.remote.port == 500 { path.remote.port = 4500 }
         }

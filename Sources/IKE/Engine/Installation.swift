@@ -110,7 +110,7 @@ extension IKEEngine {
                     peer: established.peer, quickMode: id, role: result.role, replaces: result.replaces,
                     inboundSPI: inboundSPI, outboundSPI: chosen.outboundSPI, suite: chosen.suite,
                     inboundKeys: material(inboundSPI), outboundKeys: material(chosen.outboundSPI), mode: .transport,
-                    isUDPEncapsulated: chosen.mode.isUDPEncapsulated, path: path,
+                    encapsulation: established.encapsulation(in: chosen.mode), path: path,
                     originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
                     selectors: result.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: kilobytes,
                     softKilobytes: softKilobytes)))

@@ -4,12 +4,11 @@ import Wire
 extension IKEEngine {
     // MARK: - The gateway's wishes
 
-    /// Tells that authentic ESP came from another endpoint of a peer: its messages go there from now on.
-    public mutating func peerMoved(_ peer: PeerID, to remote: Endpoint, now: Instant) {
-        guard let known = peers[peer], known.path.remote != remote else { return }
-        let path = IKEPath(local: known.path.local, remote: remote)
+    /// Tells that authentic ESP came on another path from a peer: its messages go there from now on.
+    public mutating func peerMoved(_ peer: PeerID, to path: IKEPath, now: Instant) {
+        guard let known = peers[peer], known.path != path else { return }
         setPath(path, of: peer)
-        for cookie in known.associations { associations[cookie]?.path = path }
+        for cookie in known.associations { moveAssociation(cookie, to: path) }
     }
 
     /// Hangs up: a Delete for each IPsec SA of the peer, then for its ISAKMP SAs.
@@ -47,8 +46,16 @@ extension IKEEngine {
         associations.change(cookie) { $0.path = path }
         guard let known = peers[peer], known.path != path else { return }
         setPath(path, of: peer)
-        for other in known.associations { associations[other]?.path = path }
+        for other in known.associations { moveAssociation(other, to: path) }
         emit(.peerMoved(peer, path))
+    }
+
+    /// What is under way in an ISAKMP SA goes on at the new place.
+    private mutating func moveAssociation(_ cookie: UInt64, to path: IKEPath) {
+        associations[cookie]?.path = path
+        _ = update(cookie) { established in
+            for messageID in established.quickModes.keys { established.quickModes[messageID]?.path = path }
+        }
     }
 
     private mutating func setPath(_ path: IKEPath, of peer: PeerID) {

@@ -69,7 +69,7 @@ extension IKEEngine {
                     QuickModeRequest(
                         id: id, role: .responder, peer: established.peer, path: message.path,
                         selectors: request.selectors,
-                        suite: request.chosen.suite, isUDPEncapsulated: request.chosen.mode.isUDPEncapsulated,
+                        suite: request.chosen.suite, encapsulation: established.encapsulation(in: request.chosen.mode),
                         group: request.chosen.group, replaces: nil)))
         } catch {
             sendRefusal(of: error, established, message, now: now, using: &generator)
@@ -302,7 +302,8 @@ extension IKEEngine {
         _ request: Association.QuickMode.Request, _ established: Association.Established, path: IKEPath
     ) -> [Payload] {
         guard let variant = established.variant, request.chosen.mode.isUDPEncapsulated else { return [] }
-        return [path.remote.address, ownAddress(request.originalAddresses, established, path)].map {
+        let addresses = [path.remote.address, ownAddress(request.originalAddresses, established, path)]
+        return addresses.suffix(variant.originalAddressCount).map {
             Payload(type: variant.originalAddressPayload, body: OriginalAddressPayload.body($0))
         }
     }
@@ -338,8 +339,10 @@ extension IKEEngine {
     ) throws(IKEDrop) {
         if exchange.request == message.digest {
             guard let answer = exchange.answer else { throw .repeatedWhileBusy }
-            transmit(
-                answer, on: message.path.remote.address == exchange.path.remote.address ? message.path : exchange.path)
+            // To where the peer is known to be, at whichever port: a recording of the message must not draw the answer elsewhere.
+            let places = [peers[established.peer]?.path, exchange.path].compactMap { $0 }
+            let isKnown = places.contains { $0.remote.address == message.path.remote.address }
+            transmit(answer, on: isKnown ? message.path : places.first ?? exchange.path)
             return
         }
         if case .awaitingAnswer(let sent) = exchange.state {

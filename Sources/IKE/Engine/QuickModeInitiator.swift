@@ -41,8 +41,7 @@ extension IKEEngine {
         let own = proposal.own ?? selector(configuration.identityAddress ?? known.path.local.address)
         let other = proposal.peer ?? selector(known.path.remote.address)
         let isTranslated = established.nat?.isTranslated ?? false || established.hidesOwnNAT
-        let mode: EncapsulationMode =
-            isTranslated ? (established.variant == .rfc3947 ? .udpTransport : .udpTransportDraft) : .transport
+        let mode = isTranslated ? established.variant?.transportMode ?? .transport : .transport
         let policy = policy(for: known.path)
         let agreed = Child.Agreement(
             mode: mode, group: proposal.group, seconds: policy.lifetimes.ipsecMaximumSeconds,
@@ -107,7 +106,8 @@ extension IKEEngine {
             .quickModeRequested(
                 QuickModeRequest(
                     id: id, role: .initiator, peer: peer, path: association.path, selectors: proposed.agreed.selectors,
-                    suite: proposed.suites[0], isUDPEncapsulated: proposed.agreed.mode.isUDPEncapsulated,
+                    suite: proposed.suites[0],
+                    encapsulation: association.established?.encapsulation(in: proposed.agreed.mode) ?? .none,
                     group: proposed.agreed.group, replaces: proposed.replaces)))
         return id
     }
@@ -158,7 +158,7 @@ extension IKEEngine {
         if let variant = established.variant, agreed.mode.isUDPEncapsulated {
             // NAT-OAi is that of the initiator, which is us here (RFC 3947 section 5.2).
             let own = ownAddress(agreed.originalAddresses, established, association.path)
-            payloads += [own, association.path.remote.address].map {
+            payloads += [own, association.path.remote.address].prefix(variant.originalAddressCount).map {
                 Payload(type: variant.originalAddressPayload, body: OriginalAddressPayload.body($0))
             }
         }

@@ -20,6 +20,9 @@ struct PayloadType: RawRepresentable, Hashable, Sendable {
     static let vendorID = PayloadType(rawValue: 13)
     /// The attributes of mode configuration and XAUTH.
     static let attributes = PayloadType(rawValue: 14)
+    /// NAT-D of draft-ietf-ipsec-nat-t-ike-00 and -01, the number being another payload's today (RFC 6407).
+    static let natDetectionFirstDraft = PayloadType(rawValue: 15)
+    static let natOriginalAddressFirstDraft = PayloadType(rawValue: 16)
     static let natDetection = PayloadType(rawValue: 20)
     static let natOriginalAddress = PayloadType(rawValue: 21)
     static let natDetectionDraft = PayloadType(rawValue: 130)
@@ -132,7 +135,8 @@ struct PayloadRules: Sendable {
         first: nil,
         occurrences: [
             .keyExchange: 1...1, .nonce: 1...1, .natDetection: 0...8, .natDetectionDraft: 0...8,
-            .certificateRequest: certificateRequests, .vendorID: vendorIDs, .notification: notifications,
+            .natDetectionFirstDraft: 0...8, .certificateRequest: certificateRequests, .vendorID: vendorIDs,
+            .notification: notifications,
         ])
 
     /// Main mode, message 5 with a pre-shared key: HDR*, IDii, HASH_I.
@@ -156,7 +160,8 @@ struct PayloadRules: Sendable {
         first: .securityAssociation,
         occurrences: [
             .securityAssociation: 1...1, .keyExchange: 1...1, .nonce: 1...1, .identification: 1...1, .hash: 1...1,
-            .natDetection: 0...8, .natDetectionDraft: 0...8, .certificateRequest: certificateRequests,
+            .natDetection: 0...8, .natDetectionDraft: 0...8, .natDetectionFirstDraft: 0...8,
+            .certificateRequest: certificateRequests,
             .vendorID: vendorIDs,
             .notification: notifications,
         ])
@@ -166,7 +171,8 @@ struct PayloadRules: Sendable {
     static let aggressiveThird = PayloadRules(
         first: nil,
         occurrences: [
-            .hash: 1...1, .natDetection: 0...8, .natDetectionDraft: 0...8, .vendorID: vendorIDs,
+            .hash: 1...1, .natDetection: 0...8, .natDetectionDraft: 0...8, .natDetectionFirstDraft: 0...8,
+            .vendorID: vendorIDs,
             .notification: notifications,
         ])
 
@@ -175,7 +181,8 @@ struct PayloadRules: Sendable {
         first: .hash,
         occurrences: [
             .hash: 1...1, .securityAssociation: 1...1, .nonce: 1...1, .keyExchange: 0...1, .identification: 0...2,
-            .natOriginalAddress: 0...2, .natOriginalAddressDraft: 0...2, .vendorID: vendorIDs,
+            .natOriginalAddress: 0...2, .natOriginalAddressDraft: 0...2, .natOriginalAddressFirstDraft: 0...2,
+            .vendorID: vendorIDs,
             .notification: notifications,
         ])
 

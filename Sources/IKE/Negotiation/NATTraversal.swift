@@ -2,18 +2,20 @@ import Cryptography
 import Wire
 
 /// Which paper of NAT traversal an exchange follows. They differ in payload numbers and encapsulation values. Drafts 00
-/// and 01 keep to port 500 with another framing; who knows only those is served without NAT traversal.
+/// and 01 stay on port 500, where eight zero bytes tell ESP from IKE. Most who follow draft 01 send draft 00's vendor id.
 enum NATTraversalVariant: Sendable, Hashable {
     case rfc3947
     case draft03
     case draft02n
     case draft02
+    case draft01
+    case draft00
 
     /// The best that the peer also speaks.
     init?(_ vendorIDs: Set<IKEVendorID>) {
         let known: [(IKEVendorID, NATTraversalVariant)] = [
             (.natTraversal, .rfc3947), (.natTraversalDraft03, .draft03), (.natTraversalDraft02n, .draft02n),
-            (.natTraversalDraft02, .draft02),
+            (.natTraversalDraft02, .draft02), (.natTraversalDraft01, .draft01), (.natTraversalDraft00, .draft00),
         ]
         guard let match = known.first(where: { vendorIDs.contains($0.0) }) else { return nil }
         self = match.1
@@ -25,11 +27,40 @@ enum NATTraversalVariant: Sendable, Hashable {
         case .draft03: .natTraversalDraft03
         case .draft02n: .natTraversalDraft02n
         case .draft02: .natTraversalDraft02
+        case .draft01: .natTraversalDraft01
+        case .draft00: .natTraversalDraft00
         }
     }
 
-    var detectionPayload: PayloadType { self == .rfc3947 ? .natDetection : .natDetectionDraft }
-    var originalAddressPayload: PayloadType { self == .rfc3947 ? .natOriginalAddress : .natOriginalAddressDraft }
+    var detectionPayload: PayloadType {
+        switch self {
+        case .rfc3947: .natDetection
+        case .draft03, .draft02n, .draft02: .natDetectionDraft
+        case .draft01, .draft00: .natDetectionFirstDraft
+        }
+    }
+
+    var originalAddressPayload: PayloadType {
+        switch self {
+        case .rfc3947: .natOriginalAddress
+        case .draft03, .draft02n, .draft02: .natOriginalAddressDraft
+        case .draft01, .draft00: .natOriginalAddressFirstDraft
+        }
+    }
+
+    /// How ESP goes in UDP. Where it goes in port 4500, IKE does so too once a NAT is found (RFC 3947 section 4).
+    var encapsulation: IPsecEncapsulation {
+        switch self {
+        case .rfc3947, .draft03, .draft02n, .draft02: .udp
+        case .draft01, .draft00: .udpOfIKE
+        }
+    }
+
+    /// How a NAT's presence is said in the offer of a quick mode.
+    var transportMode: EncapsulationMode { self == .rfc3947 ? .udpTransport : .udpTransportDraft }
+
+    /// How many original addresses we tell: drafts 00 and 01 know only the sender's own.
+    var originalAddressCount: Int { encapsulation == .udp ? 2 : 1 }
 }
 
 /// Where an exchange was found to be translated (RFC 3947 section 3.2).

@@ -10,6 +10,8 @@ public enum IKEVendorID: String, CaseIterable, Sendable {
     case natTraversalDraft02n
     /// draft-ietf-ipsec-nat-t-ike-02.
     case natTraversalDraft02
+    /// draft-ietf-ipsec-nat-t-ike-01, where it has a number of its own.
+    case natTraversalDraft01
     /// draft-ietf-ipsec-nat-t-ike-00, which has no port 4500.
     case natTraversalDraft00
     /// draft-ietf-ipsec-nat-t-ike without a number, as Apple sends it.
@@ -46,6 +48,7 @@ public enum IKEVendorID: String, CaseIterable, Sendable {
         case .natTraversalDraft03: Self.octets(0x7d94_19a6_5310_ca6f, 0x2c17_9d92_1552_9d56)
         case .natTraversalDraft02n: Self.octets(0x90cb_8091_3ebb_696e, 0x0863_81b5_ec42_7b1f)
         case .natTraversalDraft02: Self.octets(0xcd60_4643_35df_21f8, 0x7cfd_b2fc_68b6_a448)
+        case .natTraversalDraft01: Self.octets(0x16f6_ca16_e4a4_066d, 0x8382_1a0f_0aea_a862)
         case .natTraversalDraft00: Self.octets(0x4485_152d_18b6_bbcd, 0x0be8_a846_9579_ddcc)
         case .natTraversalDraft: Self.octets(0x4df3_7928_e9fc_4fd1, 0xb326_2170_d515_c662)
         case .deadPeerDetection: Self.octets(0xafca_d713_68a1_f1c9, 0x6b86_96fc_7757_0100)

@@ -142,7 +142,7 @@ extension PacketPathFuzz.Bench {
         now = Instant(nanoseconds: 1_000_000_000)
         batch.reset()
         clear()
-        run(.addPeer(slot: 0, identifier: 11, path: Fuzz.path, isEncapsulated: true))
+        run(.addPeer(slot: 0, identifier: 11, path: Fuzz.path, encapsulation: .udp))
         install()
         for slot in 0..<2 { addSession(slot) }
     }
@@ -257,7 +257,7 @@ extension PacketPathFuzz.Bench {
         let count = batch.count
         let before = accounted
         let hasPeer = path.peers[0] != nil
-        path.receive(&batch, now: now)
+        path.receive(&batch, by: .udp, now: now)
         var delivered: UInt64 = 0
         for position in 0..<count {
             guard case .deliver = path.disposition(position) else { continue }
@@ -284,7 +284,7 @@ extension PacketPathFuzz.Bench {
         path.separateIKE(&batch, port: 4500)
         require(accounted - before + UInt64(batch.count) == 1, "IKE, a keepalive, too short, or ESP")
         if batch.count == 1 { require(batch[0].count > 4 && batch[0].uint32(at: 0) != 0, "ESP has an SPI") }
-        path.receive(&batch, now: now)
+        path.receive(&batch, by: .udp, now: now)
         if batch.count == 1, case .deliver = path.disposition(0) { fatalError("property violated: a stranger got in") }
         batch.reset()
     }
@@ -306,7 +306,7 @@ extension PacketPathFuzz.Bench {
         case .sendInUDP:
             require(accounted == before, "what is sent is not dropped")
             open(sent: bytes)
-        case .deliver, .sendRaw, .handOver: fatalError("property violated: a packet from inside went elsewhere")
+        case .deliver, .sendRaw, .sendInUDPOfIKE, .handOver: fatalError("property violated: a packet from inside went elsewhere")
         }
         batch.reset()
     }

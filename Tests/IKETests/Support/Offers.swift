@@ -28,6 +28,7 @@ enum Offers {
     static let draft02n = hex("90cb80913ebb696e086381b5ec427b1f")
     static let draft03 = hex("7d9419a65310ca6f2c179d9215529d56")
     static let draft02 = hex("cd60464335df21f87cfdb2fc68b6a448")
+    static let draft01 = hex("16f6ca16e4a4066d83821a0f0aeaa862")
     static let draft00 = hex("4485152d18b6bbcd0be8a8469579ddcc")
     static let appleDraft = hex("4df37928e9fc4fd1b3262170d515c662")
     static let deadPeerDetection = hex("afcad71368a1f1c96b8696fc77570100")

@@ -253,7 +253,7 @@ struct Pair {
             guard let other = sides[1].ready.first(where: { $0.inboundSPI == child.outboundSPI }) else { return true }
             return material(child.inboundKeys) == material(other.outboundKeys)
                 && material(child.outboundKeys) == material(other.inboundKeys) && child.suite == other.suite
-                && child.isUDPEncapsulated == other.isUDPEncapsulated && child.role != other.role
+                && child.encapsulation == other.encapsulation && child.role != other.role
         }
     }
 }

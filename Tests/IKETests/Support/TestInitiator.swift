@@ -4,13 +4,27 @@ import Wire
 /// A client, written from the RFCs without the gateway's code: main mode, quick mode, Informational, NAT traversal,
 /// retransmission. It believes only what verifies.
 struct TestInitiator {
+    enum NATNumbers {
+        /// RFC 3947; drafts 02 and 03; drafts 00 and 01.
+        case rfc, draft, firstDraft
+
+        var detection: Int { self == .rfc ? 20 : self == .draft ? 130 : 15 }
+        var original: Int { self == .rfc ? 21 : self == .draft ? 131 : 16 }
+        var mode: Int { self == .rfc ? 4 : 61444 }
+    }
+
     struct Settings {
         var preSharedKey: [UInt8] = Array("correct horse".utf8)
         var offer = Offers.strongSwan
         var vendorIDs = Offers.strongSwanVendorIDs
         var natTraversal = true
-        /// Payload numbers of the drafts rather than the RFC's.
-        var usesDraftNumbers = false
+        /// Which payload numbers and encapsulation values of NAT traversal it uses.
+        var numbers = NATNumbers.rfc
+        /// Those of drafts 02 and 03.
+        var usesDraftNumbers: Bool {
+            get { numbers == .draft }
+            set { numbers = newValue ? .draft : .rfc }
+        }
         /// Where it believes to be.
         var own = Endpoint(allowedAddress, 500)
         var server = Endpoint(gatewayAddress, 500)
@@ -197,12 +211,13 @@ struct TestInitiator {
         nonce = generator.bytes(24)
         var list = [(type: 4, body: pair.publicValue), (type: 10, body: nonce)]
         let speaks = answeredVendorIDs.contains {
-            [Offers.natTraversal, Offers.draft02n, Offers.draft02, Offers.draft03].contains($0)
+            [
+                Offers.natTraversal, Offers.draft02n, Offers.draft02, Offers.draft03, Offers.draft01, Offers.draft00,
+            ].contains($0)
         }
         list += (settings.signature?.requests ?? []).map { (7, $0) }
         if settings.natTraversal, speaks {
-            let type = settings.usesDraftNumbers ? 130 : 20
-            list += [settings.server, settings.own].map { (type: type, body: detection($0, keys.hash)) }
+            list += [settings.server, settings.own].map { (type: detectionType, body: detection($0, keys.hash)) }
         }
         phase = .sentKeyExchange
         send(
@@ -257,7 +272,7 @@ struct TestInitiator {
             list += [settings.server, settings.own].map { (detectionType, detection($0, keys.hash)) }
         }
         if settings.sendsInitialContact { list.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
-        hasFloated = believesOwnNAT || believesServerNAT
+        hasFloated = isTranslated && settings.numbers != .firstDraft
         let last =
             settings.encryptsAggressiveProof
             ? encrypted(exchange: 4, id: [0, 0, 0, 0], list)
@@ -270,7 +285,9 @@ struct TestInitiator {
     }
 
     var aggressiveProof: [UInt8] = []
-    private var detectionType: Int { settings.usesDraftNumbers ? 130 : 20 }
+    private var detectionType: Int { settings.numbers.detection }
+    /// Whether there is a NAT on the way: then it goes to port 4500, but for drafts 00 and 01.
+    private var isTranslated: Bool { believesOwnNAT || believesServerNAT }
 
     /// Derives the keys and learns of NATs; returns the responder's public value.
     private mutating func deriveKeys(_ payloads: [(type: Int, body: [UInt8])]) -> [UInt8]? {
@@ -317,7 +334,7 @@ struct TestInitiator {
         var list = [(type: 5, body: settings.identity)]
         list += proof(of: identityHash)
         if settings.sendsInitialContact { list.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
-        hasFloated = believesOwnNAT || believesServerNAT
+        hasFloated = isTranslated && settings.numbers != .firstDraft
         phase = .sentAuthentication
         send(encrypted(exchange: 2, id: [0, 0, 0, 0], list), retransmit: true, now: now)
     }
@@ -381,7 +398,7 @@ struct TestInitiator {
         keys.map { Array($0.hash.digest(lastBlock + id).prefix($0.cipher.blockLength)) } ?? []
     }
 
-    var mode: Int { hasFloated ? (settings.usesDraftNumbers ? 61444 : 4) : 2 }
+    var mode: Int { isTranslated ? settings.numbers.mode : 2 }
 
     mutating func startQuickMode(id: [UInt8]? = nil, now: Instant) {
         guard let keys else { return }
@@ -392,10 +409,10 @@ struct TestInitiator {
         var list = [(type: 1, body: settings.quickOffer(spi, mode)), (type: 10, body: nonce)]
         if let pair { list.append((4, pair.publicValue)) }
         list += settings.selectors.map { (5, $0) }
-        if hasFloated {
+        if isTranslated {
             let addresses = [settings.own.address.octets, settings.server.address.octets]
             list += addresses.prefix(settings.originalAddressCount).map {
-                (settings.usesDraftNumbers ? 131 : 21, [1, 0, 0, 0] + $0)
+                (settings.numbers.original, [1, 0, 0, 0] + $0)
             }
         }
         iv = phaseTwoIV(id)
@@ -432,7 +449,7 @@ struct TestInitiator {
             }
             return result
         }
-        let original = payloads.filter { $0.type == (settings.usesDraftNumbers ? 131 : 21) }.map {
+        let original = payloads.filter { $0.type == settings.numbers.original }.map {
             Array($0.body.dropFirst(4))
         }
         children.append(

@@ -15,6 +15,11 @@ struct IKEInitiator {
         var isCombined = true
         var lifetimeSeconds = 3600
         var answersQuickMode = true
+        var natTraversal = NATPaper.rfc3947
+        /// How many addresses quick mode tells: of the client, and of the gateway.
+        var originalAddressCount = 2
+        /// Windows does not come to a gateway that says to be behind a NAT.
+        var isWindows = false
         var retransmissionInterval = Duration.seconds(1)
     }
 
@@ -55,6 +60,8 @@ struct IKEInitiator {
     var outbox: [(bytes: [UInt8], isFloated: Bool)] = []
     /// Pairs that were negotiated and not yet taken.
     var children: [Child] = []
+    /// All original addresses that the gateway told.
+    private(set) var told: [[UInt8]] = []
     /// Inbound SPIs of pairs that the gateway began, and may be used now.
     var confirmed: [UInt32] = []
     /// SPIs that the gateway deleted: its own, of packets to it.
@@ -63,6 +70,8 @@ struct IKEInitiator {
     private(set) var questions = 0
     private(set) var invalidSPIs: [UInt32] = []
     private(set) var isDeleted = false
+    /// Whether there is a NAT on the way, and whether IKE went to port 4500 for it.
+    private(set) var isTranslated = false
     private(set) var hasFloated = false
     private(set) var initiatorCookie: [UInt8] = []
     private(set) var responderCookie: [UInt8] = []
@@ -123,11 +132,17 @@ struct IKEInitiator {
         initiatorCookie = generator.bytes(8)
         responderCookie = [UInt8](repeating: 0, count: 8)
         phase = .sentOffer
-        // RFC 3947 and dead peer detection, then padding as vendors have it: an answer may be no larger than this allows.
-        let vendorIDs: [[UInt8]] = [
-            [0x4a, 0x13, 0x1c, 0x81, 0x07, 0x03, 0x58, 0x45, 0x5c, 0x57, 0x28, 0xf2, 0x0e, 0x95, 0x45, 0x2f],
+        // NAT traversal and dead peer detection.
+        var vendorIDs: [[UInt8]] = [
+            settings.natTraversal.vendorID,
             [0xaf, 0xca, 0xd7, 0x13, 0x68, 0xa1, 0xf1, 0xc9, 0x6b, 0x86, 0x96, 0xfc, 0x77, 0x57, 0x01, 0x00],
         ]
+        if settings.isWindows {
+            vendorIDs.append([
+                0x1e, 0x2b, 0x51, 0x69, 0x05, 0x99, 0x1c, 0x7d, 0x7c, 0x96, 0xfc, 0xbf, 0xb5, 0x87, 0xe4, 0x61, 0, 0, 0,
+                9,
+            ])
+        }
         let payloads = [(type: 1, body: offer)] + vendorIDs.map { (type: 13, body: $0) }
         send(message(exchange: 2, first: 1, body: Self.chain(payloads)), retransmit: true, now: now)
     }
@@ -194,7 +209,9 @@ struct IKEInitiator {
         responderCookie = Array(bytes[8..<16])
         self.pair = pair
         nonce = generator.bytes(24)
-        let detections = [settings.server, settings.own.address].map { (type: 20, body: detection($0)) }
+        let detections = [settings.server, settings.own.address].map {
+            (type: settings.natTraversal.detection, body: detection($0))
+        }
         phase = .sentKeyExchange
         let payloads = [(type: 4, body: pair.publicValue), (type: 10, body: nonce)] + detections
         send(message(exchange: 2, first: 4, body: Self.chain(payloads)), retransmit: true, now: now)
@@ -216,9 +233,12 @@ struct IKEInitiator {
         derivation = hmac(root, shared + cookies + [0])
         authentication = hmac(root, derivation + shared + cookies + [1])
         encryption = hmac(root, authentication + shared + cookies + [2])
-        let detections = payloads.filter { $0.type == 20 }.map(\.body)
+        let detections = payloads.filter { $0.type == settings.natTraversal.detection }.map(\.body)
         if detections.count >= 2 {
-            hasFloated = detections[0] != detection(settings.own.address) || detections[1] != detection(settings.server)
+            let isServerTranslated = detections[1] != detection(settings.server)
+            if settings.isWindows, isServerTranslated { return phase = .failed }
+            isTranslated = isServerTranslated || detections[0] != detection(settings.own.address)
+            hasFloated = isTranslated && settings.natTraversal.floats
         }
         iv = Array(HashAlgorithm.sha256.digest(pair.publicValue + theirs).prefix(16))
         responderPublic = theirs
@@ -248,14 +268,19 @@ struct IKEInitiator {
     mutating func startQuickMode(now: Instant) {
         let (id, spi, nonce) = (generator.bytes(4), [0xc0] + generator.bytes(3), generator.bytes(20))
         let life: [UInt8] =
-            [0x80, 1, 0, 1, 0x80, 2] + be16(settings.lifetimeSeconds) + [0x80, 4, 0, hasFloated ? 4 : 2]
+            [0x80, 1, 0, 1, 0x80, 2] + be16(settings.lifetimeSeconds) + [0x80, 4]
+            + be16(isTranslated ? settings.natTraversal.mode : 2)
         let suite: [UInt8] = settings.isCombined ? [0x80, 6, 0, 128] : [0x80, 5, 0, 5, 0x80, 6, 1, 0]
         let transform =
             [0, 0] + be16(8 + life.count + suite.count) + [1, settings.isCombined ? 20 : 12, 0, 0] + life + suite
         let proposal = [0, 0] + be16(12 + transform.count) + [1, 3, 4, 1] + spi + transform
         var payloads = [(type: 1, body: be32(1) + be32(1) + proposal), (type: 10, body: nonce)]
         payloads += [settings.own.address, settings.server].map { (5, [1, 17] + be16(1701) + $0.octets) }
-        if hasFloated { payloads += [settings.own.address, settings.server].map { (21, [1, 0, 0, 0] + $0.octets) } }
+        if isTranslated {
+            payloads += [settings.own.address, settings.server].prefix(settings.originalAddressCount).map {
+                (settings.natTraversal.original, [1, 0, 0, 0] + $0.octets)
+            }
+        }
         iv = phaseTwoIV(id)
         let hash = hmac(authentication, id + Self.chain(payloads))
         let bytes = encrypted(exchange: 32, id: id, [(8, hash)] + payloads)
@@ -274,6 +299,9 @@ struct IKEInitiator {
         else { return }
         let outboundSPI = Array(payloads[1].body[16..<20])
         children.append(child(quick.spi, outboundSPI, nonces: quick.nonce + nonce))
+        told += payloads.filter { $0.type == settings.natTraversal.original }.map {
+            Array($0.body.dropFirst(4))
+        }
         iv = Array(bytes.suffix(16))
         let last = encrypted(
             exchange: 32, id: quick.id, [(8, hmac(authentication, [0] + quick.id + quick.nonce + nonce))])

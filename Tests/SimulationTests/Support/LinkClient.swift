@@ -25,6 +25,8 @@ struct LinkClient {
     /// Whether the gateway proved to know the password too (RFC 2759 section 5).
     private(set) var isServerProven = false
     private(set) var nextDeadline: Instant?
+    /// How often it asks whether the gateway is there.
+    var echoInterval = Duration.seconds(10)
     private(set) var echoesUnanswered = 0
     private var lcp: Negotiation
     private var ipcp = Negotiation(
@@ -60,7 +62,7 @@ struct LinkClient {
         if stage == .up {
             nextDeadline = nextEcho
             guard nextEcho <= now else { return }
-            nextEcho = now + .seconds(10)
+            nextEcho = now + echoInterval
             nextDeadline = nextEcho
             echoesUnanswered += 1
             if echoesUnanswered > 4 { return end() }
@@ -94,7 +96,7 @@ struct LinkClient {
         }
         if stage == .network, ipcp.isOpen {
             stage = .up
-            nextEcho = now + .seconds(10)
+            nextEcho = now + echoInterval
         }
         if stage != before { nextDeadline = stage == .ended ? nil : stage == .up ? nextEcho : now + .seconds(2) }
     }

@@ -43,6 +43,31 @@ final class Site {
     }
 }
 
+/// A paper of NAT traversal, as a client follows it.
+enum NATPaper: CaseIterable {
+    case rfc3947, draft03, draft02n, draft02, draft01, draft00
+
+    var vendorID: [UInt8] {
+        let words: [Int] =
+            switch self {
+            case .rfc3947: [0x4a13_1c81, 0x0703_5845, 0x5c57_28f2, 0x0e95_452f]
+            case .draft03: [0x7d94_19a6, 0x5310_ca6f, 0x2c17_9d92, 0x1552_9d56]
+            case .draft02n: [0x90cb_8091, 0x3ebb_696e, 0x0863_81b5, 0xec42_7b1f]
+            case .draft02: [0xcd60_4643, 0x35df_21f8, 0x7cfd_b2fc, 0x68b6_a448]
+            case .draft01: [0x16f6_ca16, 0xe4a4_066d, 0x8382_1a0f, 0x0aea_a862]
+            case .draft00: [0x4485_152d, 0x18b6_bbcd, 0x0be8_a846, 0x9579_ddcc]
+            }
+        return words.flatMap(be32)
+    }
+
+    /// Whether it goes to port 4500 for a NAT; where it does not, ESP comes on port 500 behind eight zero bytes.
+    var floats: Bool { self != .draft01 && self != .draft00 }
+    /// The numbers of NAT-D and NAT-OA, and of transport mode in UDP.
+    var detection: Int { self == .rfc3947 ? 20 : floats ? 130 : 15 }
+    var original: Int { self == .rfc3947 ? 21 : floats ? 131 : 16 }
+    var mode: Int { self == .rfc3947 ? 4 : 61444 }
+}
+
 /// A datagram on its way.
 struct Datagram {
     var from: Endpoint

@@ -17,6 +17,8 @@ final class SimulatedClient {
     /// How long an attempt may take before the client gives it up and dials again.
     static let attemptDuration = Duration.seconds(45)
 
+    private static let nonIKEMarker = [UInt8](repeating: 0, count: 8)
+
     let index: Int
     let site: Site
     let address: IPv4Address
@@ -27,6 +29,7 @@ final class SimulatedClient {
     var mruBytes = 1400
     var compresses = false
     var ignoresHello = false
+    var echoInterval = Duration.seconds(10)
     /// Dials again whenever it is down.
     var wantsIn = false
     private(set) var stage = Stage.idle
@@ -38,6 +41,7 @@ final class SimulatedClient {
     /// Serials of probes that came, in their order.
     var requestsReceived: [Int] = []
     var repliesReceived: [Int] = []
+    private(set) var keepalivesReceived = 0
     /// Packets that were somebody else's.
     private(set) var strangersReceived = 0
     var outbox: [Outgoing] = []
@@ -164,7 +168,11 @@ final class SimulatedClient {
     /// A datagram to our `port`, 0 for IP protocol 50.
     func receive(_ bytes: [UInt8], port: UInt16, now: Instant) {
         guard !hasVanished else { return }
-        if port == 500 {
+        if bytes == [0xff] {
+            keepalivesReceived += 1
+        } else if port == 500, bytes.starts(with: Self.nonIKEMarker), !settings.natTraversal.floats {
+            receiveESP(Array(bytes.dropFirst(8)), now: now)
+        } else if port == 500 {
             ike.receive(bytes, now: now)
         } else if port == 4500, bytes.starts(with: [0, 0, 0, 0]) {
             ike.receive(Array(bytes.dropFirst(4)), now: now)
@@ -265,6 +273,7 @@ final class SimulatedClient {
         stage = .linking
         var link = LinkClient(
             user: user, password: password, mruBytes: mruBytes, compresses: compresses, magicNumber: generator.bytes(4))
+        link.echoInterval = echoInterval
         link.start(now: now)
         self.link = link
     }
@@ -307,6 +316,10 @@ final class SimulatedClient {
         guard let association = ready, let packet = codec.seal(datagram, by: association, nextHeader) else {
             return
         }
-        outbox.append(Outgoing(port: ike.hasFloated ? 4500 : 0, bytes: packet))
+        if ike.isTranslated, !settings.natTraversal.floats {
+            outbox.append(Outgoing(port: 500, bytes: Self.nonIKEMarker + packet))
+        } else {
+            outbox.append(Outgoing(port: ike.hasFloated ? 4500 : 0, bytes: packet))
+        }
     }
 }

@@ -46,14 +46,16 @@ final class SimulatedGateway {
     /// A datagram to one of our ports.
     func receive(_ datagram: Datagram, now: Instant) {
         let path = OuterPath(remote: datagram.from, local: datagram.to.address)
-        if !datagram.isRaw, datagram.to.port == IKEPort.plain {
-            return reports.append(
-                (now + Self.mailDuration, .ike(message: datagram.bytes, path: path, port: IKEPort.plain)))
-        }
-        let worker = workers[steer(datagram.bytes)]
+        let encapsulation: OuterEncapsulation =
+            datagram.isRaw ? .none : datagram.to.port == IKEPort.plain ? .udpOfIKE : .udp
+        let worker = workers[encapsulation == .udpOfIKE ? IKEPort.worker : steer(datagram.bytes)]
         load(datagram.bytes, path: path, into: &worker.batch)
-        if !datagram.isRaw { worker.path.separateIKE(&worker.batch, port: IKEPort.encapsulated) }
-        worker.path.receive(&worker.batch, now: now)
+        switch encapsulation {
+        case .none: break
+        case .udp: worker.path.separateIKE(&worker.batch, port: IKEPort.encapsulated)
+        case .udpOfIKE: worker.path.separateESP(&worker.batch, port: IKEPort.plain)
+        }
+        worker.path.receive(&worker.batch, by: encapsulation, now: now)
         for position in 0..<worker.batch.count {
             guard case .deliver = worker.path.disposition(position) else { continue }
             delivered.append([UInt8](copying: worker.batch[position].span))
@@ -83,9 +85,7 @@ final class SimulatedGateway {
         switch worker.path.disposition(0) {
         case .handOver(let other): receiveInside(bytes, worker: other, now: now)
         case .tooLarge: tooLarge += 1
-        case .sendInUDP: put(worker.batch[0], isRaw: false)
-        case .sendRaw: put(worker.batch[0], isRaw: true)
-        case .done, .deliver: break
+        case .sendInUDP, .sendInUDPOfIKE, .sendRaw, .done, .deliver: put(worker.path.disposition(0), worker.batch[0])
         }
         takeReports(worker, now: now)
     }
@@ -157,29 +157,35 @@ final class SimulatedGateway {
         case .sendControl(let slot, let remotePort, let message):
             guard let peer = worker.path.peers[slot] else { return worker.path.drops.count(.messageForGone) }
             load(message, path: .none, into: &worker.scratch)
-            put(worker.path.sendL2TP(&worker.scratch[0], to: peer, remotePort: remotePort), worker)
+            put(worker.path.sendL2TP(&worker.scratch[0], to: peer, remotePort: remotePort), worker.scratch[0])
         case .sendFrame(let slot, let frame):
             guard let session = worker.path.sessions[slot] else { return worker.path.drops.count(.messageForGone) }
             load(frame, path: .none, into: &worker.scratch)
-            put(worker.path.sendFrame(&worker.scratch[0], session: session), worker)
+            put(worker.path.sendFrame(&worker.scratch[0], session: session), worker.scratch[0])
+        case .sendKeepalive(let slot):
+            guard let peer = worker.path.peers[slot] else { return }
+            load(PacketPath.keepalive, path: .none, into: &worker.scratch)
+            put(worker.path.sendKeepalive(&worker.scratch[0], to: peer), worker.scratch[0])
         default:
             if !worker.path.carryOut(command) { worker.path.drops.count(.notInstalled) }
         }
     }
 
-    private func put(_ disposition: Disposition, _ worker: WorkerBox) {
+    private func put(_ disposition: Disposition, _ packet: Packet) {
         switch disposition {
-        case .sendInUDP: put(worker.scratch[0], isRaw: false)
-        case .sendRaw: put(worker.scratch[0], isRaw: true)
+        case .sendInUDP: put(packet, port: IKEPort.encapsulated)
+        case .sendInUDPOfIKE: put(packet, port: IKEPort.plain)
+        case .sendRaw: put(packet, port: 0)
         case .done, .deliver, .handOver, .tooLarge: break
         }
     }
 
-    private func put(_ packet: Packet, isRaw: Bool) {
+    /// Sends from a port of ours, 0 for IP protocol 50.
+    private func put(_ packet: Packet, port: UInt16) {
         outgoing.append(
             Datagram(
-                from: Endpoint(address: packet.path.local, port: isRaw ? 0 : IKEPort.encapsulated),
-                to: packet.path.remote, isRaw: isRaw, bytes: [UInt8](copying: packet.span)))
+                from: Endpoint(address: packet.path.local, port: port), to: packet.path.remote, isRaw: port == 0,
+                bytes: [UInt8](copying: packet.span)))
     }
 
     // MARK: What was counted

@@ -18,6 +18,8 @@ final class Simulation {
     var requestsDelivered: [Int: [Int]] = [:]
     /// Inner packets that came out of the gateway with a source that their sender never had.
     private(set) var forgeries = 0
+    /// The gateway's own address, where a port map stands before it: UDP 500 and 4500 come through, and nothing else.
+    var gatewayInnerAddress: IPAddress?
     /// Called after whatever happened.
     var check: ((Simulation) -> Void)?
     /// Sees every datagram that is sent, before the network has it.
@@ -148,7 +150,14 @@ final class Simulation {
 
     private func deliver(_ datagram: Datagram) {
         if datagram.to.address == Self.gatewayAddress {
-            gateway.receive(datagram, now: now)
+            guard let inner = gatewayInnerAddress else {
+                gateway.receive(datagram, now: now)
+                return collectGateway()
+            }
+            guard !datagram.isRaw else { return }
+            var mapped = datagram
+            mapped.to.address = inner
+            gateway.receive(mapped, now: now)
             return collectGateway()
         }
         guard case .v4(let address) = datagram.to.address, let site = sites[address] else { return }
@@ -188,14 +197,23 @@ final class Simulation {
             inject(answer.bytes)
         }
         gateway.delivered.removeAll()
-        for datagram in gateway.outgoing { send(datagram) }
+        sendOutgoing()
+    }
+
+    private func sendOutgoing() {
+        for var datagram in gateway.outgoing {
+            if let inner = gatewayInnerAddress {
+                guard !datagram.isRaw, datagram.from.address == inner else { continue }
+                datagram.from.address = Self.gatewayAddress
+            }
+            send(datagram)
+        }
         gateway.outgoing.removeAll()
     }
 
     /// A packet from the inside, read by any of the workers.
     func inject(_ bytes: [UInt8]) {
         gateway.receiveInside(bytes, worker: Int.random(in: 0..<gateway.workers.count, using: &generator), now: now)
-        for datagram in gateway.outgoing { send(datagram) }
-        gateway.outgoing.removeAll()
+        sendOutgoing()
     }
 }
