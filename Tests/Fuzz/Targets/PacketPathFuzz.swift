@@ -306,7 +306,8 @@ extension PacketPathFuzz.Bench {
         case .sendInUDP:
             require(accounted == before, "what is sent is not dropped")
             open(sent: bytes)
-        case .deliver, .sendRaw, .sendInUDPOfIKE, .handOver: fatalError("property violated: a packet from inside went elsewhere")
+        case .deliver, .sendRaw, .sendInUDPOfIKE, .handOver:
+            fatalError("property violated: a packet from inside went elsewhere")
         }
         batch.reset()
     }
