@@ -205,7 +205,7 @@ extension ControlPlane {
     /// life, and are told to IKE. So it is dead, and what it had ends.
     private mutating func peerUnresponsive(_ identifier: PeerID, now: Instant) {
         log.notice(
-            "peer does not answer", metadata: ["peer": "\(identifier)", "from": "\(outerAddress(of: identifier))"])
+            "IKE peer does not answer", metadata: ["peer": "\(identifier)", "from": "\(outerAddress(of: identifier))"])
         counters.count(.deadPeers)
         for session in clientSessions.values where session.peer == identifier && session.end == nil {
             clientSessions[session.identifier]?.end = .peerUnresponsive

@@ -6,6 +6,7 @@ CASES+=(
     "certificates|a revoked, an expired, a foreign and a wrongly named certificate are refused, each with its reason"
     "rekey-strongswan|strongSwan renews both phases every 10 s under a stream each way, and no packet is lost"
     "rekey-libreswan|libreswan renews both phases every 10 s under a stream each way, and no packet is lost"
+    "kilobytes|the gateway renews SAs of 8 MB during 20 MB each way, and drops nothing"
     "nat-changes|the NAT gives the client another port, then another address, and its session goes on"
     "killed|a client is killed and dials at once from its old port, with and without INITIAL-CONTACT, with and without NAT"
     "port-map|the gateway behind a port map: a client without a NAT of its own, and one behind one"
@@ -103,6 +104,22 @@ rekeys() {
 }
 case_rekey_strongswan() { restart && rekeys strongswan charon.log 'IKE_SA gateway.* established' 'CHILD_SA l2tp.* established'; }
 case_rekey_libreswan() { restart && rekeys libreswan pluto.log 'IKE SA established|ISAKMP SA established' 'IPsec SA established'; }
+
+case_kilobytes() {
+    local log mark=1 phase2 before=$WORK/drops.before grown
+    restart 'lifetimes: {ipsecKilobytes: 8000}' && guests direct && hang_up direct || return 1
+    log=${GUEST_JOB[direct]}/charon.log
+    [ ! -e "$log" ] || mark=$(($(stat -c %s "$log") + 1))
+    connect direct $ALICE $ALICE_PASSWORD || return 1
+    drops >"$before"
+    works direct || return 1
+    grown=$(dropped_since "$before" | sed -E 's/path\.(natKeepalive|notIPv4) \+[0-9]+ //g')
+    [ -z "$grown" ] || because "the gateway dropped $grown" || return 1
+    phase2=$(tail -c "+$mark" "$log" | grep -c 'CHILD_SA l2tp.* established')
+    ((phase2 >= 6)) || because "phase 2 only $phase2 times" || return 1
+    DETAILS="phase 2 established $phase2 times$DETAILS"
+    hang_up direct && no_sessions 5 && restart
+}
 
 # moved_on ADDRESS: the session of Alice goes on from there, from another port, and IKE speaks from there, too.
 moved_on() {
@@ -206,10 +223,10 @@ case_dpd() {
     asked=$(tail -c "+$mark" "$log" | grep -c 'parsed INFORMATIONAL_V1 .*N(DPD)')
     ((asked >= IDLE_SECONDS / 6)) || because "the gateway asked $asked times in $IDLE_SECONDS s" || return 1
     in_guest direct 20 vanish || because "the client cannot vanish: $ANSWER" || return 1
-    # No session ends for it: PPP and L2TP have questions of their own.
     begun=$(milliseconds)
     log_mark
     within 20 log_has 'IKE peer does not answer' || because "the gateway does not notice a dead client in 20 s" || return 1
+    within 2 log_has 'session ended.*peer does not answer' || because "its session does not end" || return 1
     DETAILS+="the gateway asked $asked times, and noticed the dead client after $(in_seconds $(($(milliseconds) - begun))) s"
     guest_kill direct
     restart
