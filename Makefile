@@ -39,7 +39,7 @@ test: swift ## run all tests: unit, fuzz, real clients (about 15 minutes on two 
 	@if [ -x Tests/Fuzz/run ]; then $(MAKE) fuzz; fi
 	@echo 'make: real clients against the release build (about 8 minutes)'
 	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
-	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT) --every 7
+	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT) --every 9
 
 bench: release ## measure ciphers, packet path and dial-ins, then real clients (about 2 minutes after the build)
 	swift build -c release --product culvert-bench
@@ -62,9 +62,9 @@ soak: release ## dial in and hang up DIAL_INS (200) times; nothing may stay behi
 
 matrix: release ## every IKE exchange, group, cipher and certificate; long rekeys and floods (about 20 minutes)
 	@scripts/install-packages test
-	@echo 'make: strongSwan and libreswan, about a hundred dials (about 7 minutes), then the long cases (about 12)'
+	@echo 'make: strongSwan and libreswan, 126 dials (about 8 minutes), then the long cases (about 13)'
 	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT)
-	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT) --long --only rekey-strongswan rekey-libreswan killed flood
+	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT) --long --only rekey-strongswan rekey-libreswan killed dpd flood
 
 image: ## build the container image culvert:latest with docker, podman or buildah (about 5 minutes)
 	@for tool in docker podman buildah; do \
