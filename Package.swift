@@ -42,6 +42,7 @@ let package = Package(
             dependencies: [
                 "Wire", "CLinux", "CNetlink", "CNFTables",
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             swiftSettings: room),
 
@@ -68,13 +69,25 @@ let package = Package(
             path: "Benchmarks/culvert-bench", swiftSettings: room),
 
         .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: room),
-        .testTarget(name: "CryptographyTests", dependencies: ["Cryptography", "Wire"], swiftSettings: room),
-        .testTarget(name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography"], swiftSettings: room),
+        .target(
+            name: "CertificateVectors", dependencies: ["Cryptography"], path: "Tests/CertificateVectors",
+            swiftSettings: room),
+        .testTarget(
+            name: "CryptographyTests", dependencies: ["Cryptography", "Wire", "CertificateVectors"],
+            swiftSettings: room),
+        .testTarget(
+            name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography", "CertificateVectors"], swiftSettings: room),
         .testTarget(name: "ESPTests", dependencies: ["ESP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
-        .testTarget(name: "IOTests", dependencies: ["IO", "Wire", "CLinux", "CNFTables"], swiftSettings: room),
+        .testTarget(
+            name: "IOTests",
+            dependencies: [
+                "IO", "Wire", "CLinux", "CNFTables", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: room),
         .testTarget(
             name: "SimulationTests",
             dependencies: [
