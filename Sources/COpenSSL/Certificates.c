@@ -13,6 +13,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "Verification.h"
+
 /* --- parsing ------------------------------------------------------------------------------------------------------ */
 
 X509 *culvert_certificate_parse(const uint8_t *der, size_t length) {
@@ -37,17 +39,20 @@ X509_CRL *culvert_crl_parse(const uint8_t *der, size_t length) {
   return crl;
 }
 
+static void visit_certificate(X509 *certificate, void *context, culvert_visitor visitor) {
+  unsigned char *encoded = NULL;
+  int length = i2d_X509(certificate, &encoded);
+  if (length > 0) visitor(context, 1, encoded, (size_t)length);
+  OPENSSL_free(encoded);
+}
+
 int culvert_pkcs7_certificates(const uint8_t *der, size_t length, void *context, culvert_visitor visitor) {
   const unsigned char *position = der;
   PKCS7 *message = length <= INT32_MAX ? d2i_PKCS7(NULL, &position, (long)length) : NULL;
   int good = message != NULL && position == der + length && PKCS7_type_is_signed(message) && message->d.sign != NULL;
   STACK_OF(X509) *certificates = good ? message->d.sign->cert : NULL;
-  for (int index = 0; good && index < sk_X509_num(certificates); index += 1) {
-    unsigned char *encoded = NULL;
-    int encoded_length = i2d_X509(sk_X509_value(certificates, index), &encoded);
-    if (encoded_length > 0) visitor(context, 1, encoded, (size_t)encoded_length);
-    OPENSSL_free(encoded);
-  }
+  for (int index = 0; good && index < sk_X509_num(certificates); index += 1)
+    visit_certificate(sk_X509_value(certificates, index), context, visitor);
   PKCS7_free(message);
   ERR_clear_error();
   return good;
@@ -108,7 +113,7 @@ size_t culvert_crl_issuer(const X509_CRL *crl, const uint8_t **der) {
   return name_bytes(X509_CRL_get_issuer(crl), der);
 }
 
-static int seconds(const ASN1_TIME *time, int64_t *result) {
+int culvert_time_seconds(const ASN1_TIME *time, int64_t *result) {
   struct tm fields;
   if (time == NULL || ASN1_TIME_to_tm(time, &fields) != 1) return 0;
   *result = (int64_t)timegm(&fields);
@@ -116,8 +121,8 @@ static int seconds(const ASN1_TIME *time, int64_t *result) {
 }
 
 int culvert_certificate_times(const X509 *certificate, int64_t *not_before, int64_t *not_after) {
-  int good = seconds(X509_get0_notBefore(certificate), not_before) &&
-             seconds(X509_get0_notAfter(certificate), not_after);
+  int good = culvert_time_seconds(X509_get0_notBefore(certificate), not_before) &&
+             culvert_time_seconds(X509_get0_notAfter(certificate), not_after);
   ERR_clear_error();
   return good;
 }
@@ -125,7 +130,7 @@ int culvert_certificate_times(const X509 *certificate, int64_t *not_before, int6
 int culvert_crl_times(const X509_CRL *crl, int64_t *this_update, int64_t *next_update) {
   const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
   *next_update = 0;
-  int good = seconds(X509_CRL_get0_lastUpdate(crl), this_update) && (next == NULL || seconds(next, next_update));
+  int good = culvert_time_seconds(X509_CRL_get0_lastUpdate(crl), this_update) && (next == NULL || culvert_time_seconds(next, next_update));
   ERR_clear_error();
   return good;
 }
@@ -374,31 +379,43 @@ static int judge(int good, X509_STORE_CTX *context) {
   }
 }
 
+int culvert_verify_prepared(X509_STORE_CTX *context, int64_t time, int depth_maximum, int security_level,
+                            int revocation) {
+  X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
+  unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST;
+  if (revocation != culvert_revocation_off) flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+  X509_VERIFY_PARAM_set_flags(parameters, flags);
+  X509_VERIFY_PARAM_set_time(parameters, (time_t)time);
+  X509_VERIFY_PARAM_set_depth(parameters, depth_maximum);
+  X509_VERIFY_PARAM_set_auth_level(parameters, security_level);
+  X509_STORE_CTX_set_app_data(context, &revocation);
+  X509_STORE_CTX_set_verify_cb(context, judge);
+  if (X509_verify_cert(context) == 1) return X509_V_OK;
+  int error = X509_STORE_CTX_get_error(context);
+  return error == X509_V_OK ? X509_V_ERR_UNSPECIFIED : error;
+}
+
+static void visit_chain(X509_STORE_CTX *verified, void *context, culvert_visitor visitor) {
+  STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(verified);
+  for (int index = 0; index < sk_X509_num(chain); index += 1)
+    visit_certificate(sk_X509_value(chain, index), context, visitor);
+}
+
 int culvert_chain_verify(X509_STORE *store, X509 *leaf, X509 *const *untrusted, size_t untrusted_count, int64_t time,
-                         int depth_maximum, int security_level, int revocation, int *depth) {
-  X509_STORE_CTX *context = X509_STORE_CTX_new();
+                         int depth_maximum, int security_level, int revocation, int *depth, void *context,
+                         culvert_visitor visitor) {
+  X509_STORE_CTX *verification = X509_STORE_CTX_new();
   STACK_OF(X509) *others = sk_X509_new_null();
   int error = X509_V_ERR_OUT_OF_MEM;
   *depth = 0;
   for (size_t index = 0; others != NULL && index < untrusted_count; index += 1)
     sk_X509_push(others, untrusted[index]);
-  if (context != NULL && others != NULL && X509_STORE_CTX_init(context, store, leaf, others) == 1) {
-    X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
-    unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST;
-    if (revocation != culvert_revocation_off) flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
-    X509_VERIFY_PARAM_set_flags(parameters, flags);
-    X509_VERIFY_PARAM_set_time(parameters, (time_t)time);
-    X509_VERIFY_PARAM_set_depth(parameters, depth_maximum);
-    X509_VERIFY_PARAM_set_auth_level(parameters, security_level);
-    X509_STORE_CTX_set_app_data(context, &revocation);
-    X509_STORE_CTX_set_verify_cb(context, judge);
-    int good = X509_verify_cert(context);
-    error = X509_STORE_CTX_get_error(context);
-    if (good == 1) error = X509_V_OK;
-    if (good != 1 && error == X509_V_OK) error = X509_V_ERR_UNSPECIFIED;
-    *depth = X509_STORE_CTX_get_error_depth(context);
+  if (verification != NULL && others != NULL && X509_STORE_CTX_init(verification, store, leaf, others) == 1) {
+    error = culvert_verify_prepared(verification, time, depth_maximum, security_level, revocation);
+    *depth = X509_STORE_CTX_get_error_depth(verification);
+    if (error == X509_V_OK) visit_chain(verification, context, visitor);
   }
-  X509_STORE_CTX_free(context);
+  X509_STORE_CTX_free(verification);
   sk_X509_free(others);
   ERR_clear_error();
   return error;

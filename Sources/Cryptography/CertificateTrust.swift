@@ -106,9 +106,11 @@ public struct CertificateTrust: Sendable {
     /// - Parameters:
     ///   - others: What else the peer sent, in any order; none of it is believed without a signature.
     ///   - isServer: Whether we have called the peer: then its extended key usage may be a server's, too.
+    /// - Returns: The chain, from the certificate to the authority that is believed.
+    @discardableResult
     public func verify(
         _ certificate: Certificate, with others: [Certificate] = [], at time: Int64, isServer: Bool = false
-    ) throws(CertificateRefusal) {
+    ) throws(CertificateRefusal) -> [Certificate] {
         let subject = certificate.subjectText
         guard others.count <= Self.intermediatesMaximum else {
             throw CertificateRefusal(.invalidChain, "more than \(Self.intermediatesMaximum) intermediates")
@@ -125,10 +127,12 @@ public struct CertificateTrust: Sendable {
             ? culvert_revocation_required
             : revocationLists.isEmpty ? culvert_revocation_off : culvert_revocation_where_known
         var depth: Int32 = 0
-        let error = withExtendedLifetime(others) {
-            culvert_chain_verify(
-                store.raw, certificate.handle.raw, untrusted, untrusted.count, time, Int32(Self.intermediatesMaximum),
-                strength.securityLevel, Int32(revocation), &depth)
+        let (error, parts) = withExtendedLifetime(others) {
+            CertificateParts.visiting {
+                culvert_chain_verify(
+                    store.raw, certificate.handle.raw, untrusted, untrusted.count, time,
+                    Int32(Self.intermediatesMaximum), strength.securityLevel, Int32(revocation), &depth, $0, $1)
+            }
         }
         guard error == X509_V_OK else {
             let what = String(cString: culvert_chain_error(error))
@@ -142,6 +146,12 @@ public struct CertificateTrust: Sendable {
             let wanted = isServer ? "neither server, client nor IPsec" : "neither client nor IPsec"
             throw CertificateRefusal(.wrongUsage, "\(subject): its extended key usage has \(wanted)")
         }
+        return parts.compactMap { try? Certificate(der: $0.bytes) }
+    }
+
+    /// Runs `body` with the anchors and the revocation lists as libcrypto has them.
+    func withStore<Result>(_ body: (OpaquePointer) -> Result) -> Result {
+        withExtendedLifetime(store) { body(store.raw) }
     }
 
     private static func reason(_ error: Int32) -> CertificateRefusal.Reason {

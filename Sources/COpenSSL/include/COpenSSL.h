@@ -14,6 +14,7 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include "Certificates.h"
+#include "OCSP.h"
 #include <stddef.h>
 #include <stdint.h>
 

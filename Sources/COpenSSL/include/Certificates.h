@@ -71,9 +71,10 @@ enum { culvert_revocation_off, culvert_revocation_where_known, culvert_revocatio
 /* Whether `issuer`, by its names and usages, may have issued `subject`. */
 int culvert_certificate_issued(X509 *issuer, X509 *subject);
 
-/* Builds and verifies the chain of `leaf` to an anchor in `store` at `time` (seconds since 1970). Returns X509_V_OK or the
-   first error, and at which depth. */
+/* Builds and verifies the chain of `leaf` to an anchor in `store` at `time` (seconds since 1970). Returns X509_V_OK, and
+   the chain from `leaf` to the anchor to the visitor, or the first error, and at which depth. */
 int culvert_chain_verify(X509_STORE *store, X509 *leaf, X509 *const *untrusted, size_t untrusted_count, int64_t time,
-                         int depth_maximum, int security_level, int revocation, int *depth);
+                         int depth_maximum, int security_level, int revocation, int *depth, void *context,
+                         culvert_visitor visitor);
 /* One line about an error of culvert_chain_verify; static memory. */
 const char *culvert_chain_error(int error);
