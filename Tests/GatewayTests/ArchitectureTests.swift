@@ -22,7 +22,7 @@ struct Arrows {
         "PPP": .only(["Wire", "Cryptography", "Synchronization"]),
         "Accounts": .only(["Wire", "Cryptography", "Synchronization"]),
         "IO": .anythingBut(protocols.union(["Gateway", "culvert", "Foundation"])),
-        "Gateway": .anythingBut(["culvert"]),
+        "Gateway": .anythingBut(["culvert", "Glibc", "Musl", "Foundation"]),
         "culvert": .only(["Gateway", "ArgumentParser", "FoundationEssentials", "Glibc", "Musl", "Logging"]),
     ]
 
@@ -101,6 +101,7 @@ struct ArchitectureTests {
             ("IKE", "import Foundation"), ("ESP", "import Wire\nimport IO"), ("L2TP", "import PPP"),
             ("PPP", "import Glibc"), ("Accounts", "import Dispatch"), ("Wire", "import Synchronization"),
             ("Cryptography", "import Foundation"), ("IO", "import IKE"), ("Gateway", "import culvert"),
+            ("Gateway", "import Glibc"),
             ("culvert", "import IO"), ("IKE", "@testable import L2TP"), ("IKE", "internal import struct IO.Socket"),
             ("IKE", "@_spi(Internals) public import Glibc"), ("IKE", "import Wire; import IO"),
             ("IKE", "#if canImport(Musl)\n    import Musl\n#endif"), ("IKE", "/* a reason */ import Foundation.NSDate"),

@@ -1,4 +1,5 @@
 import Cryptography
+import IO
 import Wire
 
 /// A configuration, and what to tell the operator about it.
@@ -131,9 +132,4 @@ public enum ConfigurationLoader {
         }
         return low
     }
-}
-
-extension FileError {
-    /// Whether nothing of that name is there.
-    var isNoSuchFile: Bool { code == Self.noSuchFile }
 }

@@ -1,4 +1,5 @@
 import Cryptography
+import IO
 
 /// The pre-shared key, the user and the password that the gateway makes when nobody gives it any, kept in the state
 /// directory so that they are the same after a restart.

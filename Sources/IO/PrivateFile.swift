@@ -1,27 +1,24 @@
-#if canImport(Musl)
-    import Musl
-#else
-    import Glibc
-#endif
+import Glibc
 
 /// Why a file could not be read or written: the system's own words.
-struct FileError: Error {
-    var code: CInt
-    /// ENOENT.
-    static let noSuchFile = ENOENT
-    var description: String { String(cString: strerror(code)) }
+public struct FileError: Error, CustomStringConvertible {
+    let code: CInt
+    /// Whether nothing of that name is there.
+    public var isNoSuchFile: Bool { code == ENOENT }
+    /// The reason in the system's words.
+    public var description: String { String(cString: strerror(code)) }
 }
 
 /// Small files, read whole and written so that a crash leaves either the old contents or the new.
-enum PrivateFile {
+public enum PrivateFile {
     /// What the owner alone may do with a file that holds secrets.
     static let fileMode: mode_t = 0o600
     /// What the owner alone may do with its directory.
     static let directoryMode: mode_t = 0o700
 
     /// The contents of the file and its mode; throws EFBIG above `bytesMaximum`, EISDIR for what is no regular file.
-    static func read(_ path: String, bytesMaximum: Int, followsLinks: Bool) throws(FileError) -> (
-        bytes: [UInt8], mode: mode_t
+    public static func read(_ path: String, bytesMaximum: Int, followsLinks: Bool) throws(FileError) -> (
+        bytes: [UInt8], mode: UInt32
     ) {
         // Non-blocking, for a FIFO would otherwise wait for a writer.
         let flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (followsLinks ? 0 : O_NOFOLLOW)
@@ -52,7 +49,7 @@ enum PrivateFile {
     }
 
     /// Makes `path` and what leads to it; a directory that exists keeps its mode, for it is not ours to close.
-    static func makeDirectory(_ path: String) throws(FileError) {
+    public static func makeDirectory(_ path: String) throws(FileError) {
         if mkdir(path, directoryMode) == 0 { return }
         let code = errno
         switch code {
@@ -70,7 +67,8 @@ enum PrivateFile {
         }
     }
 
-    static func parent(of path: String) -> String {
+    /// The folder that `path` lies in.
+    public static func parent(of path: String) -> String {
         var rest = Substring(path)
         while rest.count > 1, rest.hasSuffix("/") { rest.removeLast() }
         guard let slash = rest.lastIndex(of: "/") else { return "." }
@@ -79,7 +77,7 @@ enum PrivateFile {
 
     /// Replaces the file `name` in `directory`: a new file beside it, on the disk before it takes the name, and the
     /// directory's entry on the disk before this returns.
-    static func replace(_ name: String, in directory: String, with bytes: [UInt8]) throws(FileError) {
+    public static func replace(_ name: String, in directory: String, with bytes: [UInt8]) throws(FileError) {
         let path = "\(directory)/\(name)"
         let temporary = "\(path).new"
         _ = unlink(temporary)
@@ -117,8 +115,34 @@ enum PrivateFile {
     }
 
     /// Takes the file away from everybody but its owner.
-    static func restrict(_ path: String) throws(FileError) {
+    public static func restrict(_ path: String) throws(FileError) {
         guard chmod(path, fileMode) == 0 else { throw FileError(code: errno) }
+    }
+}
+
+extension PrivateFile {
+    /// The names in a folder, in no order; nil for what is none.
+    public static func names(inFolder path: String) -> [String]? {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
+        guard let folder = opendir(path) else { return [] }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = readdir(folder) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 1) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    /// What changes when the file does: its time, its size and which file it is. Nothing is read for it; nil where there is
+    /// none.
+    public static func fingerprint(_ path: String) -> String? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return "\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec) \(status.st_size) \(status.st_ino)"
     }
 }
 
