@@ -17,8 +17,10 @@ public struct CertificateRefusal: Error, Equatable, Sendable, CustomStringConver
         case unknownAuthority
         /// Its authority has taken it back, or one that it depends on.
         case certificateRevoked
-        /// A revocation list is required, and there is none that still counts.
+        /// A revocation list or an OCSP answer is required, and there is none that still counts.
         case revocationUnknown
+        /// An OCSP answer is required, and none came in time.
+        case noStatusAnswer
         /// It confirms another name than the one claimed, or that name may not come in.
         case wrongName
         /// It is not for this use.
@@ -146,7 +148,21 @@ public struct CertificateTrust: Sendable {
             let wanted = isServer ? "neither server, client nor IPsec" : "neither client nor IPsec"
             throw CertificateRefusal(.wrongUsage, "\(subject): its extended key usage has \(wanted)")
         }
-        return parts.compactMap { try? Certificate(der: $0.bytes) }
+        let chain = parts.compactMap { try? Certificate(der: $0.bytes) }
+        try checkIssuers(chain.dropFirst().dropLast(), of: subject)
+        return chain
+    }
+
+    /// What an authority was certified for, it cannot certify more than: RFC 5280 does not say so of the extended key
+    /// usage, Windows and the authorities' own rules do. Anchors are the operator's choice.
+    private func checkIssuers(
+        _ intermediates: ArraySlice<Certificate>, of subject: String
+    ) throws(CertificateRefusal) {
+        for issuer in intermediates where culvert_certificate_usage_allows_ike(issuer.handle.raw) != 1 {
+            throw CertificateRefusal(
+                .wrongUsage,
+                "issuer \(issuer.subjectText) of \(subject): its extended key usage has neither client nor IPsec")
+        }
     }
 
     /// Runs `body` with the anchors and the revocation lists as libcrypto has them.
@@ -178,6 +194,7 @@ public struct CertificateTrust: Sendable {
         case X509_V_ERR_INVALID_PURPOSE, X509_V_ERR_KEYUSAGE_NO_CERTSIGN, X509_V_ERR_INVALID_CA,
             X509_V_ERR_KEYUSAGE_NO_DIGITAL_SIGNATURE:
             .wrongUsage
+        case X509_V_ERR_PERMITTED_VIOLATION, X509_V_ERR_EXCLUDED_VIOLATION: .wrongName
         default: .invalidChain
         }
     }

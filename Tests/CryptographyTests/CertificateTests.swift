@@ -281,6 +281,20 @@ struct CertificateTrustTests {
         try expect("client-rsa2048", with: others, trust(), .invalidChain)
     }
 
+    @Test(
+        "an authority goes no further than its own certificate lets it",
+        arguments: [
+            (["names-inside", "names"], nil), (["names-outside", "names"], .wrongName),
+            (["names-excluded", "names"], .wrongName), (["last-client", "last"], nil),
+            (["beyond-client", "beyond", "last"], .invalidChain), (["users-client", "users"], nil),
+            (["mail-client", "mail"], .wrongUsage), (["no-sign-client", "no-sign"], .wrongUsage),
+            (["unknown-critical"], .invalidChain),
+        ] as [([String], CertificateRefusal.Reason?)])
+    func constraints(names: [String], reason: CertificateRefusal.Reason?) throws {
+        let names = names.map { "constraints/\($0)" }
+        try expect(names[0], with: Array(names.dropFirst()), trust(["constraints/root"]), reason)
+    }
+
     @Test("lists are read in DER and PEM, to the last byte")
     func lists() throws {
         let der = CertificateVectors.bytes("root-der.crl")
