@@ -44,8 +44,11 @@ public enum IKERefusalReason: String, Sendable {
     case unknownAuthority
     /// Its certificate, or one that it depends on, was revoked.
     case certificateRevoked
-    /// Revocation lists are required, and there is none that still counts for its certificate.
+    /// Whether its certificate was revoked has to be known, and neither a list nor a responder's answer that still counts
+    /// says so.
     case revocationUnknown
+    /// Whether its certificate was revoked has to be known, and its OCSP responder does not answer in time.
+    case noStatusAnswer
     /// Its certificate is for another name than it says, for one that may not come in, or not for whom we have called.
     case wrongName
     /// Its certificate is for another use.

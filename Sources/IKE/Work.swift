@@ -22,7 +22,7 @@ public struct IKEWork: Sendable {
     /// Computes. Pure but for the randomness of keys; takes about a millisecond.
     ///
     /// - Parameter wallSeconds: The time at which certificates are looked at, in seconds since 1970. At 0, none is valid.
-    public func perform(wallSeconds: Int64 = 0) -> IKEWorkResult {
+    public func begin(wallSeconds: Int64 = 0) -> IKEWorkStep {
         do {
             let outcome: IKEWorkResult.Agreement
             switch task {
@@ -34,15 +34,29 @@ public struct IKEWork: Sendable {
             case .agree(let pair, let publicValue):
                 outcome = .init(pair: pair, sharedSecret: try pair.sharedSecret(with: publicValue))
             case .authenticate(let authentication):
-                return IKEWorkResult(
-                    id: id, outcome: .failure(.libraryFailure),
-                    authentication: authentication.perform(wallSeconds: wallSeconds))
+                return authentication.begin(id: id, wallSeconds: wallSeconds)
             }
-            return IKEWorkResult(id: id, outcome: .success(outcome))
+            return .done(IKEWorkResult(id: id, outcome: .success(outcome)))
         } catch {
-            return IKEWorkResult(id: id, outcome: .failure(error))
+            return .done(IKEWorkResult(id: id, outcome: .failure(error)))
         }
     }
+
+    /// Computes where nobody can be asked for the status of certificates: as though no responder answered.
+    public func perform(wallSeconds: Int64 = 0) -> IKEWorkResult {
+        switch begin(wallSeconds: wallSeconds) {
+        case .done(let result): result
+        case .ask(let inquiry): inquiry.conclude([], wallSeconds: wallSeconds).result
+        }
+    }
+}
+
+/// How far a piece of work has come.
+public enum IKEWorkStep: Sendable {
+    /// To its end.
+    case done(IKEWorkResult)
+    /// To a point from which it goes on with what OCSP responders say.
+    case ask(IKEStatusInquiry)
 }
 
 /// What came of a piece of work, for ``IKEEngine/complete(_:now:using:)``.
@@ -60,4 +74,11 @@ public struct IKEWorkResult: Sendable {
     let outcome: Result<Agreement, CryptographyError>
     /// What came of checking a signature; nil for other work.
     var authentication: Result<SignatureAuthentication.Proven, CertificateRefusal>?
+}
+
+extension IKEWorkResult {
+    /// What came of checking a signature.
+    init(id: UInt64, authentication: Result<SignatureAuthentication.Proven, CertificateRefusal>) {
+        self.init(id: id, outcome: .failure(.libraryFailure), authentication: authentication)
+    }
 }

@@ -19,6 +19,8 @@ public struct IKECertificates: Sendable {
     public var identities: [CertificateIdentity]
     /// Which clients may come in, as ``Certificate/hasName(like:)`` has it; empty for all that an authority vouches for.
     public var clientIdentities: [String] = []
+    /// Whom to ask whether a certificate still counts; nil for nobody.
+    public var onlineStatus: OnlineStatusPolicy?
     /// As what we name ourselves.
     public var ownIdentity = OwnIdentity.distinguishedName
 

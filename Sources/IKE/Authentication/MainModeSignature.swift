@@ -126,6 +126,7 @@ extension IKERefusalReason {
         case .unknownAuthority: self = .unknownAuthority
         case .certificateRevoked: self = .certificateRevoked
         case .revocationUnknown: self = .revocationUnknown
+        case .noStatusAnswer: self = .noStatusAnswer
         case .wrongName: self = .wrongName
         case .wrongUsage: self = .wrongUsage
         case .badSignature: self = .badSignature

@@ -24,18 +24,43 @@ struct SignatureAuthentication: Sendable {
         var signature: [UInt8] = []
     }
 
-    /// Believes the peer, or says why not.
-    func perform(wallSeconds: Int64) -> Result<Proven, CertificateRefusal> {
+    /// Believes the peer as far as that goes without asking anybody, or says why not; signs unless there is a question.
+    func begin(id: UInt64, wallSeconds: Int64) -> IKEWorkStep {
         do throws(CertificateRefusal) {
-            try peer?.verify(wallSeconds: wallSeconds)
-            guard let own else { return .success(Proven()) }
-            do {
-                return .success(Proven(signature: try own.key.sign(hash: own.hash)))
-            } catch {
-                throw CertificateRefusal(.weakKey, "our own key does not sign")
+            if let peer {
+                let chain = try peer.verify(wallSeconds: wallSeconds)
+                if let inquiry = try inquiry(id: id, peer.certificates, chain) { return .ask(inquiry) }
             }
+            return .done(IKEWorkResult(id: id, authentication: sign()))
         } catch {
-            return .failure(error)
+            return .done(IKEWorkResult(id: id, authentication: .failure(error)))
+        }
+    }
+
+    /// Our signature, where one is wanted.
+    func sign() -> Result<Proven, CertificateRefusal> {
+        guard let own else { return .success(Proven()) }
+        do {
+            return .success(Proven(signature: try own.key.sign(hash: own.hash)))
+        } catch {
+            return .failure(CertificateRefusal(.weakKey, "our own key does not sign"))
+        }
+    }
+
+    /// What to ask about the chain of a peer that has proven itself, if anything.
+    private func inquiry(
+        id: UInt64, _ certificates: IKECertificates, _ chain: [Certificate]
+    ) throws(CertificateRefusal) -> IKEStatusInquiry? {
+        guard let policy = certificates.onlineStatus else { return nil }
+        var generator = SystemRandom()
+        do {
+            let questions = try policy.questions(about: chain, using: &generator)
+            guard !questions.isEmpty else { return nil }
+            return IKEStatusInquiry(
+                questions: questions, id: id, authentication: self, trust: certificates.trust,
+                isRequired: policy.isRequired)
+        } catch {
+            throw CertificateRefusal(.revocationUnknown, "a question to an OCSP responder cannot be made: \(error)")
         }
     }
 }
@@ -56,7 +81,8 @@ struct PeerSignature: Sendable {
     var wanted: IKEIdentity?
 
     /// Checks the signature, and of the certificate whose key made it the chain, the name and the right to come in.
-    func verify(wallSeconds: Int64) throws(CertificateRefusal) {
+    /// Gives that chain.
+    func verify(wallSeconds: Int64) throws(CertificateRefusal) -> [Certificate] {
         var received = try parsed()
         guard let first = received.first else { throw CertificateRefusal(.noCertificate) }
         // RFC 2409 leaves the order open: the certificate is the one that verifies.
@@ -70,7 +96,8 @@ struct PeerSignature: Sendable {
             throw CertificateRefusal(.badSignature, first.subjectText + kind)
         }
         let certificate = received.remove(at: signer)
-        try certificates.trust.verify(certificate, with: received, at: wallSeconds, isServer: wanted != nil)
+        let chain = try certificates.trust.verify(
+            certificate, with: received, at: wallSeconds, isServer: wanted != nil)
         guard let claim = identity.certificateClaim, certificate.confirms(claim) else {
             throw CertificateRefusal(
                 .wrongName, "\(certificate.subjectText) does not confirm the identity \(identity)")
@@ -84,6 +111,7 @@ struct PeerSignature: Sendable {
         guard allowed.isEmpty || allowed.contains(where: { certificate.hasName(like: $0) }) else {
             throw CertificateRefusal(.wrongName, "\(certificate.subjectText) is not among the client identities")
         }
+        return chain
     }
 
     private func parsed() throws(CertificateRefusal) -> [Certificate] {

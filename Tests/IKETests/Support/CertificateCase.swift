@@ -16,6 +16,7 @@ struct CertificateCase {
     var authorities = ["root"]
     var methods: [PhaseOneAuthenticationMethod]?
     var requires = false
+    var onlineStatus: OnlineStatusPolicy?
     /// Aggressive mode rather than main mode.
     var isAggressive = false
 
@@ -53,8 +54,9 @@ struct CertificateCase {
             return try CertificateIdentity(
                 chain: name == "gateway-intermediate" ? chain : [chain[0]], key: CertificateVectors.key(name))
         }
-        let certificates = IKECertificates(trust: trust, identities: identities)
-        return World(settings: try settings ?? self.settings(), seed: seed) { configuration in
+        var certificates = IKECertificates(trust: trust, identities: identities)
+        certificates.onlineStatus = onlineStatus
+        return World(settings: try settings ?? self.settings(), seed: seed) { [certificates] configuration in
             configuration.certificates = certificates
             configuration.allowsAggressiveSignatures = isAggressive
             configuration.policy.authenticationMethods = methods ?? certificates.methods + [.preSharedKey]

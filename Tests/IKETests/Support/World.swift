@@ -29,6 +29,12 @@ struct World {
     var faults = Faults()
     var acceptsQuickModes = true
     var performsWork = true
+    /// What OCSP responders say.
+    var responder: (IKEStatusQuestion) -> IKEStatusAnswer = { _ in .none("nobody is there to ask") }
+    /// Whether they take for ever to say it.
+    var holdsInquiries = false
+    /// What they were asked.
+    var inquiries: [IKEStatusInquiry] = []
     /// The time at which certificates are looked at.
     var wallSeconds = CertificateVectors.time
     /// What the client makes of a message: its fragments.
@@ -74,17 +80,13 @@ struct World {
 
     /// Runs the gateway's work and fetches its output, until nothing is left.
     mutating func settle() {
-        while performsWork, let work = engine.pollWork() {
-            engine.complete(work.perform(wallSeconds: wallSeconds), now: now, using: &generator)
-        }
+        while performsWork, let work = engine.pollWork() { perform(work) }
         while let event = engine.pollEvent() {
             events.append(event)
             if case .quickModeRequested(let request) = event, acceptsQuickModes {
                 nextSPI += 1
                 engine.accept(request.id, inboundSPI: nextSPI, now: now, using: &generator)
-                while performsWork, let work = engine.pollWork() {
-                    engine.complete(work.perform(wallSeconds: wallSeconds), now: now, using: &generator)
-                }
+                while performsWork, let work = engine.pollWork() { perform(work) }
             }
         }
         var writer = ByteWriter()
@@ -94,6 +96,18 @@ struct World {
                 launch(writer.bytes, toGateway: false, floated: transmit.local.port == 4500)
             }
             writer.removeAll()
+        }
+    }
+
+    /// Does a piece of work, and has OCSP responders asked for it.
+    private mutating func perform(_ work: IKEWork) {
+        switch work.begin(wallSeconds: wallSeconds) {
+        case .done(let result): engine.complete(result, now: now, using: &generator)
+        case .ask(let inquiry):
+            inquiries.append(inquiry)
+            guard !holdsInquiries else { return }
+            let conclusion = inquiry.conclude(inquiry.questions.map(responder), wallSeconds: wallSeconds)
+            engine.complete(conclusion.result, now: now, using: &generator)
         }
     }
 
