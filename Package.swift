@@ -98,7 +98,10 @@ let package = Package(
         .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
         .testTarget(
             name: "GatewayTests",
-            dependencies: ["Gateway", "ESP", "L2TP", "PPP", "Cryptography", "Wire", "CAllocationCounter"],
+            dependencies: [
+                "Gateway", "IKE", "IO", "ESP", "L2TP", "PPP", "Cryptography", "Wire", "CAllocationCounter",
+                "CertificateVectors", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: room),
     ]
 )

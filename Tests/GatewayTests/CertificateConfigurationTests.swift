@@ -113,6 +113,59 @@ struct CertificateConfigurationTests {
         #expect(loaded.methods == [.rsaSignature, .ecdsaSignatureP256, .ecdsaSignatureP384])
     }
 
+    @Test("OCSP: nobody is asked unless the operator says whom")
+    func onlineStatus() throws {
+        #expect(try load(users + Self.section).configuration.certificates?.loaded.onlineStatus == nil)
+        let short = try load(users + Self.section + "  ocsp: {responder: 'http://192.0.2.80:2560/x'}\n").configuration
+        let settings = try #require(short.certificates?.files.onlineStatus)
+        #expect(settings.timeout == .seconds(3) && settings.allowedHosts.isEmpty)
+        #expect(settings.policy.responder == "http://192.0.2.80:2560/x")
+        #expect(!settings.policy.isRequired && !settings.policy.usesCertificateURL)
+        let text = """
+              ocsp:
+                required: true
+                timeoutMilliseconds: 500
+                useCertificateURL: true
+                allowedHosts: [OCSP.example.org, 10.0.0.1]
+                intermediates: true
+
+            """
+        let long = try load(users + Self.section + text).configuration
+        let loaded = try #require(long.certificates)
+        #expect(loaded.files.onlineStatus?.timeout == .milliseconds(500))
+        #expect(loaded.files.onlineStatus?.allowedHosts == ["ocsp.example.org", "10.0.0.1"])
+        let policy = try #require(loaded.loaded.onlineStatus)
+        #expect(policy.isRequired && policy.usesCertificateURL && policy.checksIntermediates)
+        #expect(policy.responder == nil)
+    }
+
+    @Test(
+        "OCSP: what is wrong is said",
+        arguments: [
+            ("{}", "ocsp: asks nobody"), ("{required: true}", "ocsp: asks nobody"),
+            (
+                "{responder: 'https://ocsp.example.org/'}",
+                "ocsp.responder: 'https://ocsp.example.org/' is not an http URL"
+            ),
+            ("{responder: ocsp.example.org}", "ocsp.responder: 'ocsp.example.org' is not an http URL"),
+            ("{useCertificateURL: true, timeoutMilliseconds: 99}", "ocsp.timeoutMilliseconds: "),
+            ("{useCertificateURL: true, timeoutMilliseconds: 10001}", "ocsp.timeoutMilliseconds: "),
+            ("{useCertificateURL: true, allowedHosts: ['a b']}", "ocsp.allowedHosts[0]: 'a b' is not a host"),
+            ("{useCertificateURL: true, allowedHosts: ['a:80']}", "ocsp.allowedHosts[0]: 'a:80' is not a host"),
+            ("{url: x}", "ocsp.url: is not a key"), ("true", "ocsp: is "),
+        ])
+    func wrongOnlineStatus(text: String, problem: String) {
+        let found = issues(users + Self.section + "  ocsp: \(text)\n")
+        #expect(found.contains { $0.hasPrefix("DIR/c.yaml:7: certificates.\(problem)") }, "\(found)")
+    }
+
+    @Test("OCSP: hosts that are allowed in vain are warned of")
+    func unusedHosts() throws {
+        let text = "  ocsp: {responder: 'http://192.0.2.80/', useCertificateURL: true, allowedHosts: [a.example.org]}\n"
+        let warnings = try load(users + Self.section + text).warnings
+        #expect(warnings.contains { $0.key == "certificates.ocsp.allowedHosts" })
+    }
+
     @Test("what is wrong is said with file, line and key")
     func wrong() {
         #expect(

@@ -1,12 +1,6 @@
 import Cryptography
-import FoundationEssentials
 import IKE
-
-#if canImport(Musl)
-    import Musl
-#else
-    import Glibc
-#endif
+import IO
 
 /// How a peer may prove in IKE who it is.
 public enum PeerAuthentication: String, CaseIterable, Sendable {
@@ -29,6 +23,8 @@ public struct CertificateFiles: Sendable, Equatable {
     public var revocationLists: [String] = []
     /// Whether a client without a list that still counts is refused.
     public var requiresRevocationCheck = false
+    /// How certificates' status is asked for by OCSP; nil where it is not.
+    public var onlineStatus: OnlineStatusSettings?
     /// Which clients may come in; empty for all that an authority vouches for.
     public var clientIdentities: [String] = []
     /// As what the gateway names itself.
@@ -89,6 +85,7 @@ public struct CertificateFiles: Sendable, Equatable {
             var certificates = IKECertificates(trust: trust, identities: identities)
             certificates.clientIdentities = clientIdentities
             certificates.ownIdentity = ownIdentity
+            certificates.onlineStatus = onlineStatus?.policy
             return (certificates, warnings)
         } catch {
             throw Failure(key: "ca", problem: "cannot be used: \(error)")
@@ -154,7 +151,7 @@ public struct CertificateFiles: Sendable, Equatable {
     private func files(_ paths: [String], _ key: String, _ endings: [String]) throws(Failure) -> [String] {
         var files: [String] = []
         for path in paths {
-            guard let names = Self.namesInFolder(path) else {
+            guard let names = PrivateFile.names(inFolder: path) else {
                 files.append(path)
                 continue
             }
@@ -167,13 +164,6 @@ public struct CertificateFiles: Sendable, Equatable {
             files += fitting.sorted().map { "\(path)/\($0)" }
         }
         return files
-    }
-
-    /// The names in a folder; nil for what is none.
-    private static func namesInFolder(_ path: String) -> [String]? {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
-        return (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     }
 
     private func read<Value>(
@@ -220,9 +210,7 @@ public struct CertificateFiles: Sendable, Equatable {
         ]
         return lists.flatMap { paths, endings in
             ((try? files(paths, "", endings)) ?? paths).map { path in
-                var status = stat()
-                guard stat(path, &status) == 0 else { return "\(path) missing" }
-                return "\(path) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec) \(status.st_size) \(status.st_ino)"
+                "\(path) \(PrivateFile.fingerprint(path) ?? "missing")"
             }
         }
     }

@@ -45,6 +45,7 @@ extension ConfigurationAssembly {
         files.clientIdentities = section.clientIdentities.value ?? []
         files.ownIdentity = section.ownIdentity.value ?? .distinguishedName
         files.isOptional = section.isOptional.value ?? false
+        files.onlineStatus = onlineStatus(section.onlineStatus)
         files.strength = profile == .legacy ? .legacy : .modern
         if files.requiresRevocationCheck, files.revocationLists.isEmpty {
             issues.append(
@@ -52,6 +53,28 @@ extension ConfigurationAssembly {
             return nil
         }
         return load(files, section, inner)
+    }
+
+    private mutating func onlineStatus(
+        _ setting: Setting<ConfigurationDraft.OnlineStatus>
+    ) -> OnlineStatusSettings? {
+        guard case .given(let section, let place) = setting else { return nil }
+        var settings = OnlineStatusSettings()
+        settings.policy.responder = section.responder.value
+        settings.policy.isRequired = section.isRequired.value ?? false
+        settings.policy.usesCertificateURL = section.usesCertificateURL.value ?? false
+        settings.policy.checksIntermediates = section.checksIntermediates.value ?? false
+        settings.timeout = section.timeoutMilliseconds.value.map { .milliseconds($0) } ?? settings.timeout
+        settings.allowedHosts = section.allowedHosts.value ?? []
+        if section.responder.isAbsent, !settings.policy.usesCertificateURL {
+            issues.append(place.issue("asks nobody", allowed: "a responder, or useCertificateURL: true"))
+        }
+        if !settings.allowedHosts.isEmpty, !section.responder.isAbsent || !settings.policy.usesCertificateURL,
+            let place = section.allowedHosts.place
+        {
+            warnings.append(place.issue("is not used: certificates do not say whom to ask here"))
+        }
+        return settings
     }
 
     private mutating func load(

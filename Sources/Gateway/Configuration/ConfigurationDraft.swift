@@ -116,6 +116,17 @@ struct ConfigurationDraft: Sendable {
         var clientIdentities = Setting<[String]>.absent
         var ownIdentity = Setting<IKECertificates.OwnIdentity>.absent
         var isOptional = Setting<Bool>.absent
+        var onlineStatus = Setting<OnlineStatus>.absent
+    }
+
+    /// How the status of certificates is asked for.
+    struct OnlineStatus: Sendable {
+        var responder = Setting<String>.absent
+        var isRequired = Setting<Bool>.absent
+        var timeoutMilliseconds = Setting<Int>.absent
+        var usesCertificateURL = Setting<Bool>.absent
+        var allowedHosts = Setting<[String]>.absent
+        var checksIntermediates = Setting<Bool>.absent
     }
 
     struct Limits: Sendable {

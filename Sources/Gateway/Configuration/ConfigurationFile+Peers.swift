@@ -1,4 +1,5 @@
 import Cryptography
+import IO
 import Yams
 
 /// What is read about peers in IKE: policies and rules, keys, groups, certificates.
@@ -98,6 +99,16 @@ extension ConfigurationFile {
         certificates.keys = oneOrMore(section, "key", 1...8, path)
         certificates.revocationLists = oneOrMore(section, "crl", 0...64, path)
         certificates.requiresRevocationCheck = bool(section, "requireRevocationCheck")
+        certificates.onlineStatus = mapping(section, "ocsp", Keys.onlineStatus) { file, section in
+            var status = ConfigurationDraft.OnlineStatus()
+            status.responder = file.text(section, "responder", ValueRules.responder)
+            status.isRequired = file.bool(section, "required")
+            status.timeoutMilliseconds = file.integer(section, "timeoutMilliseconds", 100...10_000)
+            status.usesCertificateURL = file.bool(section, "useCertificateURL")
+            status.allowedHosts = file.oneOrMore(section, "allowedHosts", 0...64, ValueRules.responderHost)
+            status.checksIntermediates = file.bool(section, "intermediates")
+            return status
+        }
         certificates.clientIdentities = oneOrMore(section, "clientIdentities", 0...4096, ValueRules.identityPattern)
         certificates.ownIdentity = text(section, "identity", ValueRules.ownIdentity)
         certificates.isOptional = bool(section, "optional")

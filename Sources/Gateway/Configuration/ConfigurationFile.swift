@@ -26,7 +26,11 @@ struct ConfigurationFile {
         static let ppp = ["mtu", "authentication"]
         static let log = ["level"]
         static let certificates = [
-            "ca", "certificate", "key", "crl", "requireRevocationCheck", "clientIdentities", "identity", "optional",
+            "ca", "certificate", "key", "crl", "requireRevocationCheck", "ocsp", "clientIdentities", "identity",
+            "optional",
+        ]
+        static let onlineStatus = [
+            "responder", "required", "timeoutMilliseconds", "useCertificateURL", "allowedHosts", "intermediates",
         ]
         static let limits = [
             "sessions", "sessionsPerUser", "tunnelsPerPeer", "sessionsPerTunnel", "halfOpen", "halfOpenPerAddress",
@@ -37,7 +41,7 @@ struct ConfigurationFile {
     /// Every key there is, in whichever mapping.
     static let everyKey = [
         Keys.top, Keys.ike, Keys.esp, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.key, Keys.aggressiveMode,
-        Keys.group, Keys.certificates, Keys.user, Keys.l2tp, Keys.ppp, Keys.log, Keys.limits,
+        Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.l2tp, Keys.ppp, Keys.log, Keys.limits,
     ].joined()
 
     let name: String

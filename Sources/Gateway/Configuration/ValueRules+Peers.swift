@@ -1,10 +1,30 @@
 import Cryptography
 import FoundationEssentials
 import IKE
+import IO
 import Wire
 
 /// What concerns peers in IKE: algorithms, names, networks and keys.
 extension ValueRules {
+    /// Where to ask for the status of certificates.
+    static func responder(_ text: String) throws(Refusal) -> String {
+        guard HTTPURL(text) != nil else {
+            throw Refusal(
+                problem: "\(quoted(text)) is not an http URL",
+                allowed: "a URL such as http://ocsp.example.org/; not https, for answers are signed by themselves")
+        }
+        return text
+    }
+
+    /// A host that may be asked because a certificate says so: as it stands there.
+    static func responderHost(_ text: String) throws(Refusal) -> String {
+        guard let url = HTTPURL("http://\(text)/"), url.host == text.lowercased(), url.port == 80 else {
+            throw Refusal(
+                problem: "\(quoted(text)) is not a host", allowed: "a name such as ocsp.example.org, or an address")
+        }
+        return url.host
+    }
+
     /// The longest name of a rule, a group or an identity. More than any client's form takes.
     static let peerNameBytesMaximum = 256
 

@@ -58,6 +58,7 @@ extension ControlPlane: OperatorState {
             "addresses.leased": UInt64(pool.leasedCount),
         ]
         for event in ControlEvent.allCases { counts["\(event)"] = counters[event] }
+        counts.merge(onlineStatusCounters) { _, new in new }
         var drops: [String: UInt64] = [:]
         for statistics in workerStatistics {
             for (name, count) in statistics.counts where count > 0 { drops[name, default: 0] &+= count }

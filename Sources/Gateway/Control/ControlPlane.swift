@@ -47,6 +47,8 @@ struct ControlPlane: ~Copyable {
     var linkDrops = Counters<PPPDrop>()
     /// When peers are sent keepalives next, nil while none needs any.
     var keepaliveDeadline: Instant?
+    /// How often OCSP responders were asked, and what came of it, by name: `ocsp.asked`, `ocsp.timedOut`, ...
+    var onlineStatusCounters: [String: UInt64] = [:]
     var isShuttingDown = false
     /// Whether the TUN interface was taken away from under us: the gateway has to end.
     var isInterfaceGone = false

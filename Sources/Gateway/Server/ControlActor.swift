@@ -20,6 +20,8 @@ actor ControlActor {
     private let encapsulatedSender: DatagramSender
     private let log: Logger
     private let ended: ShutDownGate
+    /// Asks for the status of certificates, where the operator wants it.
+    private let onlineStatus: OnlineStatusService?
     private var timer: LoopTimer?
     private var shutDownDeadline: Instant?
 
@@ -33,6 +35,9 @@ actor ControlActor {
         self.encapsulatedSender = encapsulatedSender
         self.log = log
         self.ended = ended
+        onlineStatus = configuration.certificates?.files.onlineStatus.map {
+            OnlineStatusService($0, on: loop, log: log)
+        }
         let now = SystemClock.now
         plane = try ControlPlane(
             configuration: configuration, routes: routes, workers: handles.map(\.statistics), log: log, now: now,
@@ -59,6 +64,7 @@ actor ControlActor {
 
     /// The answer to an operator's request.
     func answer(_ line: [UInt8]) -> [UInt8] {
+        plane.onlineStatusCounters = onlineStatus?.counters ?? [:]
         let answer = OperatorService.respond(to: line, state: &plane)
         plane.carryOutDrops(now: SystemClock.now)
         carryOut()
@@ -83,6 +89,16 @@ actor ControlActor {
         carryOut()
     }
 
+    private func take(_ step: IKEWorkStep) {
+        switch step {
+        case .done(let result): complete(result)
+        case .ask(let inquiry):
+            onlineStatus?.carryOut(inquiry) { [weak self] result in
+                self?.assumeIsolated { $0.complete(result) }
+            }
+        }
+    }
+
     private func complete(_ result: IKEWorkResult) {
         plane.complete(result, now: SystemClock.now)
         carryOut()
@@ -96,16 +112,19 @@ actor ControlActor {
             case .sendIKE(let message, let local, let remote): send(message, from: local, to: remote)
             case .compute(let work):
                 loop.runBlocking {
-                    work.perform(wallSeconds: SystemClock.wallSeconds)
-                } then: { [weak self] result in
-                    self?.assumeIsolated { $0.complete(result) }
+                    work.begin(wallSeconds: SystemClock.wallSeconds)
+                } then: { [weak self] step in
+                    self?.assumeIsolated { $0.take(step) }
                 }
             }
         }
         for worker in handles.indices { handles[worker].commands.put(commands[worker]) }
         var deadline = plane.nextDeadline
         if let shutDownDeadline {
-            if plane.isIdle || shutDownDeadline <= SystemClock.now { return ended.open() }
+            if plane.isIdle || shutDownDeadline <= SystemClock.now {
+                onlineStatus?.close()
+                return ended.open()
+            }
             deadline = earliest(deadline, shutDownDeadline)
         }
         let timer =
