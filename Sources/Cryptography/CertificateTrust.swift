@@ -149,19 +149,19 @@ public struct CertificateTrust: Sendable {
             throw CertificateRefusal(.wrongUsage, "\(subject): its extended key usage has \(wanted)")
         }
         let chain = parts.compactMap { try? Certificate(der: $0.bytes) }
-        try checkIssuers(chain.dropFirst().dropLast(), of: subject)
+        try checkIssuers(chain.dropFirst().dropLast(), of: subject, isServer: isServer)
         return chain
     }
 
     /// What an authority was certified for, it cannot certify more than: RFC 5280 does not say so of the extended key
     /// usage, Windows and the authorities' own rules do. Anchors are the operator's choice.
     private func checkIssuers(
-        _ intermediates: ArraySlice<Certificate>, of subject: String
+        _ intermediates: ArraySlice<Certificate>, of subject: String, isServer: Bool
     ) throws(CertificateRefusal) {
-        for issuer in intermediates where culvert_certificate_usage_allows_ike(issuer.handle.raw) != 1 {
+        for issuer in intermediates
+        where culvert_certificate_usage_allows_ike(issuer.handle.raw, isServer ? 1 : 0) != 1 {
             throw CertificateRefusal(
-                .wrongUsage,
-                "issuer \(issuer.subjectText) of \(subject): its extended key usage has neither client nor IPsec")
+                .wrongUsage, "issuer \(issuer.subjectText) of \(subject): its extended key usage is for something else")
         }
     }
 

@@ -115,7 +115,7 @@ struct CertificateConfigurationTests {
 
     @Test("OCSP: nobody is asked unless the operator says whom")
     func onlineStatus() throws {
-        #expect(try load(users + Self.section).configuration.certificates?.loaded.onlineStatus == nil)
+        #expect(try load(users + Self.section).configuration.certificates?.loaded?.onlineStatus == nil)
         let short = try load(users + Self.section + "  ocsp: {responder: 'http://192.0.2.80:2560/x'}\n").configuration
         let settings = try #require(short.certificates?.files.onlineStatus)
         #expect(settings.timeout == .seconds(3) && settings.allowedHosts.isEmpty)
@@ -134,7 +134,7 @@ struct CertificateConfigurationTests {
         let loaded = try #require(long.certificates)
         #expect(loaded.files.onlineStatus?.timeout == .milliseconds(500))
         #expect(loaded.files.onlineStatus?.allowedHosts == ["ocsp.example.org", "10.0.0.1"])
-        let policy = try #require(loaded.loaded.onlineStatus)
+        let policy = try #require(loaded.loaded?.onlineStatus)
         #expect(policy.isRequired && policy.usesCertificateURL && policy.checksIntermediates)
         #expect(policy.responder == nil)
     }

@@ -1,3 +1,4 @@
+import CertificateVectors
 import Cryptography
 import Testing
 import Wire
