@@ -1,22 +1,15 @@
 import Cryptography
 import Wire
 
-/// A digest that recognises a repeated request.
+/// A digest that recognises a repeated request. Its key is drawn for each process, so that nobody can make two messages of
+/// one digest; that two happen to have it, one pair in 2^64, costs their own sender one message.
 struct RequestDigest: Hashable, Sendable {
-    private let words: (UInt64, UInt64)
+    private let value: Int
 
-    /// The first half of SHA-256: that two messages of a peer's share it is no accident, and harms only the peer.
     init(_ message: [UInt8]) {
-        words = HashAlgorithm.sha256.digest(message).withUnsafeBytes {
-            ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-        }
-    }
-
-    static func == (left: RequestDigest, right: RequestDigest) -> Bool { left.words == right.words }
-
-    func hash(into hasher: inout Hasher) {
-        hasher.combine(words.0)
-        hasher.combine(words.1)
+        var hasher = Hasher()
+        message.withUnsafeBytes { hasher.combine(bytes: $0) }
+        value = hasher.finalize()
     }
 }
 

@@ -97,7 +97,8 @@ extension Dictionary {
 
 /// A first-in first-out queue with a bound.
 struct BoundedQueue<Element: Sendable>: Sendable {
-    private var elements: [Element] = []
+    // Nil behind the head: what is taken out is moved, not copied.
+    private var elements: [Element?] = []
     private var head = 0
 
     init() {}
@@ -113,7 +114,7 @@ struct BoundedQueue<Element: Sendable>: Sendable {
 
     mutating func popFirst() -> Element? {
         guard head < elements.count else { return nil }
-        let element = elements[head]
+        let element = elements[head].take()
         head += 1
         if head == elements.count {
             elements.removeAll(keepingCapacity: elements.capacity <= 256)

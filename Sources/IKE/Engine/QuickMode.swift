@@ -374,7 +374,11 @@ extension IKEEngine {
     mutating func endQuickMode(
         _ id: QuickModeID, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
-        guard let exchange = update(id.cookie, { $0.quickModes.removeValue(forKey: id.messageID) }) ?? nil else {
+        let ended = update(id.cookie) { established in
+            defer { if established.quickModes.isEmpty { established.quickModes = [:] } }
+            return established.quickModes.removeValue(forKey: id.messageID)
+        }
+        guard let exchange = ended ?? nil else {
             return
         }
         answered(.quickMode(id))
