@@ -16,8 +16,11 @@ public final class ControlLoop: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let pool: NIOThreadPool
 
-    /// Starts the loop's thread, and `blockingThreads` more for work that waits.
-    public init(blockingThreads: Int = 2) {
+    /// How many threads there are for work that takes long.
+    public static let blockingThreads = 2
+
+    /// Starts the loop's thread, and `blockingThreads` more for work that takes long.
+    public init(blockingThreads: Int = ControlLoop.blockingThreads) {
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         eventLoop = group.next()
         pool = NIOThreadPool(numberOfThreads: blockingThreads)

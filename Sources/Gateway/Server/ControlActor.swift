@@ -8,6 +8,9 @@ actor ControlActor {
     /// How many reports may wait; a flood beyond that is dropped and counted by the workers.
     static let reportsMaximum = 16_384
     private static let nonESPMarker: [UInt8] = [0, 0, 0, 0]
+    /// How many computations a helper is given at once. They take up to some milliseconds each, and the first has to wait
+    /// for the last.
+    private static let worksAtOnceMaximum = 8
 
     nonisolated let loop: ControlLoop
     nonisolated var unownedExecutor: UnownedSerialExecutor { loop.unownedExecutor }
@@ -89,14 +92,33 @@ actor ControlActor {
         carryOut()
     }
 
-    private func take(_ step: IKEWorkStep) {
-        switch step {
-        case .done(let result): complete(result)
-        case .ask(let inquiry):
-            onlineStatus?.carryOut(inquiry) { [weak self] result in
-                self?.assumeIsolated { $0.complete(result) }
+    /// Hands computations to the helpers, several at a time: at full load there are many, and each way there and back
+    /// costs as much as a small one of them.
+    private func compute(_ works: [IKEWork]) {
+        var rest = works[...]
+        while !rest.isEmpty {
+            let share = rest.prefix(min(Self.worksAtOnceMaximum, (works.count + 1) / ControlLoop.blockingThreads))
+            rest = rest.dropFirst(share.count)
+            loop.runBlocking {
+                share.map { $0.begin(wallSeconds: SystemClock.wallSeconds) }
+            } then: { [weak self] steps in
+                self?.assumeIsolated { $0.take(steps) }
             }
         }
+    }
+
+    private func take(_ steps: [IKEWorkStep]) {
+        let now = SystemClock.now
+        for step in steps {
+            switch step {
+            case .done(let result): plane.complete(result, now: now)
+            case .ask(let inquiry):
+                onlineStatus?.carryOut(inquiry) { [weak self] result in
+                    self?.assumeIsolated { $0.complete(result) }
+                }
+            }
+        }
+        carryOut()
     }
 
     private func complete(_ result: IKEWorkResult) {
@@ -106,18 +128,15 @@ actor ControlActor {
 
     private func carryOut() {
         var commands: [[WorkerCommand]] = Array(repeating: [], count: handles.count)
+        var works: [IKEWork] = []
         while let output = plane.pollOutput() {
             switch output {
             case .command(let worker, let command): commands[worker].append(command)
             case .sendIKE(let message, let local, let remote): send(message, from: local, to: remote)
-            case .compute(let work):
-                loop.runBlocking {
-                    work.begin(wallSeconds: SystemClock.wallSeconds)
-                } then: { [weak self] step in
-                    self?.assumeIsolated { $0.take(step) }
-                }
+            case .compute(let work): works.append(work)
             }
         }
+        compute(works)
         for worker in handles.indices { handles[worker].commands.put(commands[worker]) }
         var deadline = plane.nextDeadline
         if let shutDownDeadline {

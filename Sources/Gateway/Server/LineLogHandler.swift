@@ -19,10 +19,16 @@ struct LineLogHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let merged = metadata.merging(event.metadata ?? [:]) { _, new in new }
-        let pairs = merged.sorted { $0.key < $1.key }.map { "\($0.key)=\(Self.escaped("\($0.value)"))" }
-        let time = SystemClock.timestamp(wallSeconds: SystemClock.wallSeconds)
-        write(([time, event.level.rawValue, Self.plain("\(event.message)")] + pairs).joined(separator: " ") + "\n")
+        var pairs = event.metadata ?? [:]
+        if !metadata.isEmpty { pairs.merge(metadata) { own, _ in own } }
+        var line = SystemClock.timestamp(wallSeconds: SystemClock.wallSeconds)
+        line += " " + event.level.rawValue + " "
+        line += Self.plain("\(event.message)")
+        for (key, value) in pairs.sorted(by: { $0.key < $1.key }) {
+            line += " " + key + "="
+            if case .string(let text) = value { line += Self.escaped(text) } else { line += Self.escaped("\(value)") }
+        }
+        write(line + "\n")
     }
 
     /// A value: bare where it is a plain word, otherwise in quotes with everything else than printable ASCII escaped.
@@ -32,6 +38,7 @@ struct LineLogHandler: LogHandler {
     }
 
     private static func plain(_ value: String) -> String {
+        guard !value.utf8.allSatisfy({ (0x20...0x7e).contains($0) && $0 != 0x22 && $0 != 0x5c }) else { return value }
         var text = ""
         for byte in value.utf8 {
             switch byte {
