@@ -32,7 +32,7 @@ extension ControlPlane {
             let worker = established.encapsulation == .udpOfIKE ? IKEPort.worker : leastLoadedWorker
             peers[established.peer] = Peer(
                 identifier: established.peer, worker: worker, slot: allocatePeerSlot(worker: worker), path: path,
-                identity: established.identity, ikeSuite: "\(established.suite)")
+                identity: established.identity, ikeSuite: established.suite)
             setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
         } else if peers[established.peer]?.farewell != nil, !isShuttingDown {
             // It was hung up and dials again already: its old SAs go, as they were about to, and the new one stays.
@@ -45,7 +45,7 @@ extension ControlPlane {
         }
         // It authenticated when the gateway had begun to end.
         if isShuttingDown { bidFarewell(established.peer, .shutdown, now: now) }
-        peers[established.peer]?.ikeSuite = "\(established.suite)"
+        peers[established.peer]?.ikeSuite = established.suite
         peers[established.peer]?.cookies = established.cookies
         if established.nat?.local == true {
             peers[established.peer]?.needsKeepalives = true
@@ -135,7 +135,7 @@ extension ControlPlane {
         put(.command(worker: peer.worker, .installInbound(inbound, peer: peer.slot)))
         peer.associations.append(
             Peer.Association(
-                inbound: inbound.index, outbound: outbound.index, suite: "\(child.suite)", outboundParameters: outbound)
+                inbound: inbound.index, outbound: outbound.index, suite: child.suite, outboundParameters: outbound)
         )
         peers[child.peer] = peer
         counters.count(.quickModes)
@@ -152,13 +152,12 @@ extension ControlPlane {
     /// nothing on its way is lost.
     private mutating func confirm(_ identifier: PeerID, _ inboundSPI: UInt32) {
         guard let peer = peers[identifier],
-            let position = peer.associations.firstIndex(where: { $0.inbound.value == inboundSPI && !$0.isConfirmed })
+            let position = peer.associations.firstIndex(where: { $0.inbound.value == inboundSPI && !$0.isConfirmed }),
+            let parameters = peer.associations[position].outboundParameters
         else { return }
         peers[identifier]?.associations[position].isConfirmed = true
-        put(
-            .command(
-                worker: peer.worker,
-                .installOutbound(peer.associations[position].outboundParameters, peer: peer.slot)))
+        peers[identifier]?.associations[position].outboundParameters = nil
+        put(.command(worker: peer.worker, .installOutbound(parameters, peer: peer.slot)))
     }
 
     /// An SA has come to a limit of what it may protect: IKE makes a successor in time, and at the hard limit ends it.

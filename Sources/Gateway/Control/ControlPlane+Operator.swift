@@ -24,8 +24,9 @@ extension ControlPlane: OperatorState {
             since: date(session.since ?? startedAt), bytesIn: session.traffic.bytesIn.load(ordering: .relaxed),
             bytesOut: session.traffic.bytesOut.load(ordering: .relaxed),
             packetsIn: session.traffic.packetsIn.load(ordering: .relaxed),
-            packetsOut: session.traffic.packetsOut.load(ordering: .relaxed), ikeCipher: peer?.ikeSuite ?? "",
-            espCipher: peer?.current?.suite ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
+            packetsOut: session.traffic.packetsOut.load(ordering: .relaxed),
+            ikeCipher: peer.map { "\($0.ikeSuite)" } ?? "",
+            espCipher: (peer?.current?.suite).map { "\($0)" } ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
             espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "", l2tpTunnel: session.tunnel.value,
             l2tpSession: session.l2tp.value,
             authentication: session.authentication.map { PPPAuthentication($0).rawValue } ?? "")
@@ -45,8 +46,8 @@ extension ControlPlane: OperatorState {
             outerAddress: peer.map { "\($0.path.remote.address)" } ?? "", outerPort: peer?.path.remote.port ?? 0,
             l2tpPort: tunnel.peer.port, since: date(tunnel.since), users: members.map(\.user),
             sessions: members.map(\.id), bytesIn: sum(\.bytesIn), bytesOut: sum(\.bytesOut),
-            packetsIn: sum(\.packetsIn), packetsOut: sum(\.packetsOut), ikeCipher: peer?.ikeSuite ?? "",
-            espCipher: peer?.current?.suite ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
+            packetsIn: sum(\.packetsIn), packetsOut: sum(\.packetsOut), ikeCipher: peer.map { "\($0.ikeSuite)" } ?? "",
+            espCipher: (peer?.current?.suite).map { "\($0)" } ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
             espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "")
     }
 

@@ -10,9 +10,9 @@ struct Peer {
     struct Association {
         let inbound: SecurityParameterIndex
         let outbound: SecurityParameterIndex
-        /// Such as `aes256-sha1`.
-        let suite: String
-        let outboundParameters: AssociationParameters
+        let suite: ESPNegotiatedSuite
+        /// Until the peer has the keys too: then the worker has them, and nobody else needs to.
+        var outboundParameters: AssociationParameters?
         /// Whether the peer has the keys too, so that we send by it.
         var isConfirmed = false
     }
@@ -28,8 +28,7 @@ struct Peer {
     /// Whether the worker knows it: from its first IPsec SA on.
     var isInstalled = false
     var identity: IKEIdentity
-    /// Such as `aes256-sha256-modp2048`.
-    var ikeSuite: String
+    var ikeSuite: PhaseOneSuite
     /// Both cookies of its newest IKE SA; nil when that is gone.
     var cookies: IKECookies?
     /// The oldest first; the last confirmed one is used for sending.
