@@ -41,10 +41,11 @@ test: swift ## run all tests: unit, fuzz, real clients (about 15 minutes on two 
 	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
 	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT) --every 9
 
-bench: release ## measure ciphers, packet path and dial-ins, then real clients (about 2 minutes after the build)
+bench: release ## measure ciphers, packet path, dial-ins, idle clients, then real clients (3 minutes after the build)
 	swift build -c release --product culvert-bench
-	@for part in crypto path dial; do .build/release/culvert-bench $$part --results bench-results; done
+	@for part in crypto path dial memory; do .build/release/culvert-bench $$part --results bench-results; done
 	@scripts/install-packages test
+	$(AS_ROOT) Tests/Interop/load --culvert $(CULVERT) --results bench-results
 	$(AS_ROOT) Tests/Interop/bench --culvert $(CULVERT)
 
 lint: swift ## check formatting of Swift, syntax of scripts (about 20 seconds)

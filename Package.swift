@@ -63,7 +63,7 @@ let package = Package(
         .executableTarget(
             name: "culvert-bench",
             dependencies: [
-                "CBenchmark", "Cryptography", "ESP", "Gateway", "IKE", "Wire",
+                "CBenchmark", "Cryptography", "ESP", "Gateway", "IKE", "IO", "Wire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             path: "Benchmarks/culvert-bench", swiftSettings: room),
@@ -76,7 +76,9 @@ let package = Package(
             name: "CryptographyTests", dependencies: ["Cryptography", "Wire", "CertificateVectors"],
             swiftSettings: room),
         .testTarget(
-            name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography", "CertificateVectors"], swiftSettings: room),
+            name: "IKETests",
+            dependencies: ["IKE", "Wire", "Cryptography", "CertificateVectors", "CAllocationCounter"],
+            swiftSettings: room),
         .testTarget(name: "ESPTests", dependencies: ["ESP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),

@@ -3,6 +3,7 @@
 #include "CBenchmark.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -42,6 +43,11 @@ int posix_memalign(void **memory, size_t alignment, size_t size) {
 }
 
 uint64_t culvert_allocation_count(void) { return __atomic_load_n(&allocations, __ATOMIC_RELAXED); }
+
+int64_t culvert_heap_bytes(void) {
+  struct mallinfo2 state = mallinfo2();
+  return (int64_t)(state.uordblks + state.hblkhd);
+}
 
 uint64_t culvert_nanoseconds(void) {
   struct timespec now;

@@ -1,12 +1,12 @@
 import ArgumentParser
 
-/// What the gateway costs, without a network: the figures behind docs/performance.md.
+/// What the gateway costs: the figures behind docs/performance.md.
 @main
 struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "culvert-bench",
-        abstract: "Measure what Culvert costs in memory: ciphers, the packet path, dial-ins.",
-        subcommands: [Crypto.self, Path.self, Dial.self])
+        abstract: "Measure what Culvert costs: ciphers, the packet path, dial-ins, idle clients.",
+        subcommands: [Crypto.self, Path.self, Dial.self, Memory.self, GatewayDial.self])
 }
 
 /// Options that all have.

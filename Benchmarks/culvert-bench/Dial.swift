@@ -82,7 +82,7 @@ final class DialGateway {
     private(set) var readyCount = 0
     private var peers: [PeerID] = []
     private var writer = ByteWriter()
-    let now = Instant(nanoseconds: 1_000_000_000)
+    private(set) var now = Instant(nanoseconds: 1_000_000_000)
 
     init() {
         engine = IKEEngine(
@@ -95,6 +95,17 @@ final class DialGateway {
         for peer in peers { engine.forget(peer) }
         peers.removeAll(keepingCapacity: true)
     }
+
+    /// Lets time pass; what is sent meanwhile is lost.
+    func pass(_ duration: Duration) {
+        now += duration
+        engine.handleTimeout(now: now, using: &generator)
+        settle()
+        while engine.pollTransmit(into: &writer) != nil { writer.removeAll() }
+    }
+
+    /// How many pairs of IPsec SAs there are.
+    var securityAssociationCount: Int { engine.securityAssociationCount }
 
     /// Takes messages and returns the answers; `watch` counts what that takes.
     func receive(_ messages: [DialMessage], _ watch: inout Stopwatch) -> [DialMessage] {
@@ -149,14 +160,19 @@ struct DialCrowd {
     init(_ group: DiffieHellmanGroup, count: Int, firstSeed: UInt32) {
         for seed in firstSeed..<(firstSeed + UInt32(count)) {
             let address = IPv4Address(10 << 24 | seed & 0xff_ffff)
-            var settings = TestInitiator.Settings()
-            settings.own = Endpoint(address, 500)
-            settings.identity = [1, 17, 1, 244] + address.octets
-            settings.offer = Offers.offer([
-                Offers.phaseOne(Offers.aes, 256, Offers.sha256, Int(group.rawValue), life: Offers.hour)
-            ])
-            clients[address] = TestInitiator(settings, seed: UInt64(seed))
+            clients[address] = TestInitiator(Self.settings(group, at: address), seed: UInt64(seed))
         }
+    }
+
+    /// What a client at `address` offers.
+    static func settings(_ group: DiffieHellmanGroup, at address: IPv4Address) -> TestInitiator.Settings {
+        var settings = TestInitiator.Settings()
+        settings.own = Endpoint(address, 500)
+        settings.identity = [1, 17, 1, 244] + address.octets
+        settings.offer = Offers.offer([
+            Offers.phaseOne(Offers.aes, 256, Offers.sha256, Int(group.rawValue), life: Offers.hour)
+        ])
+        return settings
     }
 
     /// Main mode, then quick mode. Whether both ends of each have their pair of IPsec SAs.
