@@ -179,6 +179,16 @@ struct OnlineStatusServiceTests {
         #expect(responder.questionCount == 2)
     }
 
+    @Test("an answer that is not believed refuses for the same reason from memory")
+    func unbelieved() throws {
+        let responder = try Responder(CertificateVectors.answer("ocsp/foreign-signer"))
+        defer { responder.stop() }
+        let bench = Bench(Self.settings(responder.url))
+        defer { bench.stop() }
+        for _ in 0..<2 { #expect(bench.reasons(try bench.inquiry(about: "client")) == [.revocationUnknown]) }
+        #expect(responder.questionCount == 1)
+    }
+
     @Test("inquiries that share questions crosswise do not wait for each other for ever")
     func crosswise() throws {
         let responder = try Responder(CertificateVectors.answer("ocsp/good"))
@@ -282,7 +292,7 @@ struct OnlineStatusCacheTests {
             let bytes = CertificateVectors.answer("ocsp/\(answer)")
             cache.learn(finding, from: .received(bytes), isNew: true, at: Self.time)
             let expected: OnlineStatusCache.Entry =
-                answer == "good-expired" ? .failure("the OCSP answer is not believed: expired") : .answer(bytes)
+                answer == "good-expired" ? .failure(.notBelieved(.expired)) : .answer(bytes)
             #expect(cache.entry(finding.request.subject, at: Self.time + seconds - 1) == expected)
             #expect(cache.entry(finding.request.subject, at: Self.time + seconds) == nil && cache.count == 0)
         }
@@ -311,7 +321,7 @@ struct OnlineStatusCacheTests {
         cache.learn(bad, from: .kept([1]), isNew: false, at: Self.time)
         #expect(cache.count == 0)
         // From memory, too: it must not prolong itself.
-        cache.learn(bad, from: .none("why"), isNew: false, at: Self.time)
+        cache.learn(bad, from: .none(.noAnswer("why")), isNew: false, at: Self.time)
         #expect(cache.count == 0)
     }
 
@@ -333,7 +343,7 @@ struct OnlineStatusCacheTests {
             let request = try OnlineStatusRequest(
                 about: Certificate(der: der), issuedBy: issuer, using: &generator)
             let finding = IKEStatusFinding(request: request, response: .failure(.noAnswer("\(number)")))
-            cache.learn(finding, from: .none(""), isNew: true, at: Self.time)
+            cache.learn(finding, from: .none(.noAnswer("\(number)")), isNew: true, at: Self.time)
         }
         #expect(cache.count == OnlineStatusCache.entriesMaximum)
         #expect(cache.entry(first.request.subject, at: Self.time) == .answer([1]))

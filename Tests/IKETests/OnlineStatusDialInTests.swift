@@ -9,7 +9,7 @@ import Wire
 private struct StatusDialIn {
     var client = "client"
     var policy = OnlineStatusPolicy()
-    var answer = IKEStatusAnswer.none("silence")
+    var answer = IKEStatusAnswer.none(.noAnswer("silence"))
     var lists: [String] = []
 
     func world(_ change: (inout TestInitiator.Settings) throws -> Void = { _ in }) throws -> World {
@@ -64,7 +64,8 @@ struct OnlineStatusDialInTests {
     }
 
     private static let doubtful: [(IKEStatusAnswer, IKERefusalReason)] = [
-        (.none("timedOut"), .noStatusAnswer),
+        (.none(.noAnswer("timedOut")), .noStatusAnswer),
+        (.none(.notBelieved(.badSignature)), .revocationUnknown),
         (.received([]), .revocationUnknown),
         (.received([0x30, 3, 0x0a, 1, 3]), .revocationUnknown),
         (.received(CertificateVectors.answer("ocsp/good-expired")), .revocationUnknown),

@@ -22,7 +22,7 @@ struct OnlineStatusCache {
         /// An answer that was good.
         case answer([UInt8])
         /// There was none, and why.
-        case failure(String)
+        case failure(IKEStatusProblem)
     }
 
     private var entries: [OnlineStatusRequest.Subject: (entry: Entry, until: Int64)] = [:]
@@ -49,7 +49,7 @@ struct OnlineStatusCache {
         case (.failure, .kept): entries[subject] = nil
         case (.failure(let problem), _) where isNew:
             insert(
-                .failure("\(problem)"), for: subject, until: time + Self.failureSeconds, at: time)
+                .failure(problem), for: subject, until: time + Self.failureSeconds, at: time)
         default: break
         }
     }

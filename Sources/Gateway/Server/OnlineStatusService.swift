@@ -70,9 +70,7 @@ final class OnlineStatusService: Sendable {
         case .answer(let answer):
             count("ocsp.kept")
             return then(Gathered.Answer(answer: .kept(answer), isNew: false))
-        case .failure(let why):
-            let why = "\(why), less than \(OnlineStatusCache.failureSeconds) s ago"
-            return then(Gathered.Answer(answer: .none(why), isNew: false))
+        case .failure(let problem): return then(Gathered.Answer(answer: .none(problem), isNew: false))
         case nil: break
         }
         // A client that dials again and again must not multiply the questions.
@@ -91,7 +89,7 @@ final class OnlineStatusService: Sendable {
         _ question: IKEStatusQuestion, deadline: Instant, then: @escaping @Sendable (IKEStatusAnswer) -> Void
     ) {
         switch settings.target(of: question.place) {
-        case .failure(let reason): then(.none("\(reason)"))
+        case .failure(let reason): then(.none(.noAnswer("\(reason)")))
         case .success(let (url, rule)):
             count("ocsp.asked")
             let post = HTTPPost(question.request.der, types: Self.types, to: url, rule: rule)
@@ -100,7 +98,7 @@ final class OnlineStatusService: Sendable {
                 case .success(let answer): then(.received(answer))
                 case .failure(let reason):
                     count("ocsp.\(reason)")
-                    then(.none("\(reason) at \(url)"))
+                    then(.none(.noAnswer("\(reason) at \(url)")))
                 }
             }
         }

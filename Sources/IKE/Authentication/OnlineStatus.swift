@@ -61,8 +61,8 @@ public enum IKEStatusAnswer: Sendable {
     case received([UInt8])
     /// An answer that was good for an earlier question about the same certificate.
     case kept([UInt8])
-    /// None, and why: in words for the operator.
-    case none(String)
+    /// None that could be believed, now or a little while ago, and why.
+    case none(IKEStatusProblem)
 }
 
 /// What is known of a certificate after its question.
@@ -110,7 +110,7 @@ public struct IKEStatusInquiry: Sendable {
     public func conclude(_ answers: [IKEStatusAnswer], wallSeconds: Int64) -> IKEStatusConclusion {
         var findings: [IKEStatusFinding] = []
         for (index, question) in questions.enumerated() {
-            let answer = index < answers.count ? answers[index] : .none("not asked")
+            let answer = index < answers.count ? answers[index] : .none(.noAnswer("not asked"))
             findings.append(
                 IKEStatusFinding(
                     request: question.request, response: examine(answer, question.request, wallSeconds: wallSeconds)))
@@ -127,7 +127,7 @@ public struct IKEStatusInquiry: Sendable {
         switch answer {
         case .received(let answer): (bytes, origin) = (answer, .responder)
         case .kept(let answer): (bytes, origin) = (answer, .memory)
-        case .none(let why): return .failure(.noAnswer(why))
+        case .none(let problem): return .failure(problem)
         }
         do throws(OnlineStatusError) {
             return .success(

@@ -30,7 +30,7 @@ struct World {
     var acceptsQuickModes = true
     var performsWork = true
     /// What OCSP responders say.
-    var responder: (IKEStatusQuestion) -> IKEStatusAnswer = { _ in .none("nobody is there to ask") }
+    var responder: (IKEStatusQuestion) -> IKEStatusAnswer = { _ in .none(.noAnswer("nobody is there to ask")) }
     /// Whether they take for ever to say it.
     var holdsInquiries = false
     /// What they were asked.
