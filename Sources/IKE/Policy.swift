@@ -92,6 +92,7 @@ public struct PhaseTwoAlgorithms: Sendable, Equatable {
         if profile == .legacy {
             ciphers += [.tripleDES, .des]
             integrities.append(.hmacMD5)
+            preferLongerHMAC()
         }
     }
 }
@@ -163,8 +164,9 @@ public struct IKEPolicy: Sendable, Equatable {
         phaseTwo = PhaseTwoAlgorithms(profile)
     }
 
-    /// Accepts Diffie-Hellman group 2 as the last choice, and nothing else of the legacy profile.
+    /// Accepts Diffie-Hellman group 2 as the last choice, for Android up to 11, and nothing else of the legacy profile.
     public mutating func enableModp1024() {
+        phaseTwo.preferLongerHMAC()
         if !phaseOne.groups.contains(.modp1024) { phaseOne.groups.append(.modp1024) }
     }
 }
@@ -181,5 +183,16 @@ public struct IKERule: Sendable, Equatable {
     /// The rule of some networks.
     public init(_ name: String, networks: [IPv4Network], policy: IKEPolicy) {
         (self.name, self.networks, self.policy) = (name, networks, policy)
+    }
+}
+
+extension PhaseTwoAlgorithms {
+    /// Wants HMAC-SHA2-256 least of the SHA-2: Android 6 and 7 offer it with 96 bits under the number of that with 128, and
+    /// with whichever of the others is chosen they can be understood.
+    mutating func preferLongerHMAC() {
+        guard let index = integrities.firstIndex(of: .hmacSHA256) else { return }
+        let others: [ESPIntegrity] = [.hmacSHA512, .hmacSHA384].filter(integrities.contains)
+        integrities.removeAll { others.contains($0) }
+        integrities.insert(contentsOf: others, at: index)
     }
 }
