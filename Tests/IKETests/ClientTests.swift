@@ -6,214 +6,211 @@ import Wire
 
 @Suite("The offers of real clients")
 struct ClientTests {
-    private static func windows() -> TestInitiator.Settings {
-        var settings = TestInitiator.Settings()
-        settings.offer = Offers.windows
-        settings.vendorIDs = Offers.windowsVendorIDs
-        settings.identity = [1, 0, 0, 0, 192, 0, 2, 7]
-        settings.quickOffer = { Offers.windowsQuick(spi: $0, mode: $1) }
-        return settings
+    /// Where the client is, as it believes and as the gateway sees it.
+    enum Place: CaseIterable {
+        case direct
+        case behindNAT
+        /// The gateway is behind a port mapping, as in a container.
+        case gatewayBehindNAT
     }
 
-    @Test("Windows 10 and 11: the first packet has its 408 bytes, AES-256 with ECP-384 is chosen, message ids count up")
-    func windows11() {
-        var world = World(settings: Self.windows())
-        world.translate()
-        world.client.settings.identity = [1, 0, 0, 0, 10, 0, 0, 2]
+    /// The gateway of `profile`, the client before it.
+    static func world(
+        _ client: RealClient, _ profile: IKEProfile, _ place: Place = .direct,
+        change: (inout IKEConfiguration) -> Void = { _ in }
+    ) -> World {
+        let own = place == .behindNAT ? IPv4Address(10, 0, 0, 2) : allowedAddress
+        var settings = client.settings(own: own)
+        let key = client.aggressive == nil ? "correct horse" : "group key"
+        settings.preSharedKey = Array(key.utf8)
+        var world = World(profile: profile, settings: settings) {
+            for name in ["sales", "sales.example.org", "sales@example.org"] {
+                $0.groups.byName[name] = SecretBytes(utf8: "group key")
+            }
+            change(&$0)
+        }
+        if place == .behindNAT {
+            world.outer = Endpoint(allowedAddress, 40500)
+            world.outerFloated = Endpoint(allowedAddress, 44500)
+        }
+        if place == .gatewayBehindNAT { world.gateway = IPv4Address(172, 17, 0, 2) }
+        return world
+    }
+
+    /// Phase 1 and quick mode, with the message ids that the client would choose.
+    static func dial(_ world: inout World, _ client: RealClient) {
         world.client.start(now: world.now)
-        #expect(world.client.firstMessage.count == 408)
         world.run(for: .seconds(2))
-        #expect(world.established.first?.suite == PhaseOneSuite(cipher: .aes256, hash: .sha1, group: .ecp384))
-        // Transform 1, its own bytes: life in four bytes as it came.
-        #expect(
-            world.client.answeredTransform
-                == transform(
-                    number: 1, id: 1, last: true, Offers.phaseOne(7, 256, 2, 20, life: Offers.windowsLife)))
+        guard world.client.phase == .established else { return }
+        world.client.startQuickMode(id: client.countsMessageIDs ? [0, 0, 0, 1] : nil, now: world.now)
+        world.run(for: .seconds(2))
+    }
+
+    @Test(
+        "each client is let in where a profile has its algorithms, with its own bytes in the answers, wherever NATs are",
+        arguments: RealClient.all, Place.allCases)
+    func dialIn(client: RealClient, place: Place) throws {
+        for (profile, suites) in client.accepted {
+            var world = Self.world(client, profile, place)
+            Self.dial(&world, client)
+            let established = try #require(world.established.first)
+            #expect(world.established.count == 1 && established.suite.description == suites.ike)
+            // The transform comes back with the client's own attributes: their order, and their encoding.
+            #expect(client.offers(transform: world.client.answeredTransform))
+            let ready = try #require(world.ready.first)
+            #expect(world.ready.count == 1 && ready.suite.description == suites.esp)
+            #expect(world.keysAgree && world.confirmed.count == 1)
+            #expect(ready.lifetimeSeconds == UInt64(client.phaseTwoSeconds))
+            #expect(ready.lifetimeKilobytes == client.phaseTwoKilobytes.map { UInt64($0) })
+            let isEncapsulated = place != .direct && client.speaksNATTraversal
+            #expect(ready.encapsulation == (isEncapsulated ? .udp : IPsecEncapsulation.none))
+            let child = try #require(world.client.children.first)
+            let mode = basic(4, client.encapsulation(isTranslated: isEncapsulated))
+            #expect(contains(child.transform, mode))
+            #expect(child.originalAddresses.count == (isEncapsulated ? 2 : 0))
+            #expect(world.initialContacts == (client.sendsInitialContact ? 1 : 0))
+            #expect(world.refusals.isEmpty && world.drops.isEmpty, "\(world.drops)")
+        }
+    }
+
+    private func contains(_ bytes: [UInt8], _ attribute: [UInt8]) -> Bool {
+        bytes.indices.contains { Array(bytes[$0...].prefix(4)) == attribute }
+    }
+
+    @Test("where a profile lacks its algorithms a client is refused with what differs", arguments: RealClient.all)
+    func refused(client: RealClient) throws {
+        for profile in IKEProfile.allCases where client.accepted[profile] == nil {
+            var world = Self.world(client, profile)
+            Self.dial(&world, client)
+            #expect(world.established.isEmpty && world.engine.associationCount == 0)
+            let refusal = try #require(world.refusals.first)
+            #expect(world.refusals.count == 1 && refusal.reason == .noProposalChosen)
+            #expect(refusal.offers.count == client.phaseOne.count)
+            #expect(world.client.clearNotifications.allSatisfy { $0 == 14 })
+            #expect(!world.client.clearNotifications.isEmpty)
+        }
+    }
+
+    @Test("the default profile lets in every system that still receives updates")
+    func current() {
+        #expect(RealClient.current.allSatisfy { $0.accepted[.default] != nil })
+        // And none that needs what is broken.
+        let old = RealClient.all.filter { client in
+            client.phaseOne.allSatisfy { [1, 2].contains($0.group) || [1, 5].contains($0.cipher) }
+        }
+        #expect(old.allSatisfy { $0.accepted[.default] == nil } && old.count >= 12)
+    }
+
+    @Test("Windows: messages of 408, 388 and 444 bytes, lives of four bytes, five proposals of one transform each")
+    func windowsSizes() throws {
+        let client = RealClient.windows11
+        // Message 3 has 388 bytes with group 14.
+        var world = Self.world(client, .default, .behindNAT) { $0.policy.phaseOne.groups = [.modp2048] }
+        Self.dial(&world, client)
+        #expect(world.recorded.map(\.bytes.count).prefix(2) == [408, 388])
+        #expect(world.recorded[3].bytes.count == 444)
+        #expect(world.recorded[3].bytes[20..<24] == [0, 0, 0, 1])
         #expect(world.client.answeredVendorIDs == [Offers.natTraversal, Offers.fragmentation])
-        world.client.startQuickMode(id: [0, 0, 0, 1], now: world.now)
-        world.run(for: .seconds(2))
         #expect(world.keysAgree)
-        #expect(world.ready.first?.suite == ESPNegotiatedSuite(cipher: .aesCBC(keyBits: 256), integrity: .hmacSHA1))
-        #expect(world.ready.first?.lifetimeSeconds == 3600)
-        #expect(world.ready.first?.lifetimeKilobytes == 250_000)
-        #expect(world.ready.first?.encapsulation == .udp)
-        world.client.startQuickMode(id: [0, 0, 0, 2], now: world.now)
-        world.run(for: .seconds(2))
-        #expect(world.ready.count == 2)
-        #expect(world.drops.isEmpty)
+        let payload = try SecurityAssociationPayload(
+            parsing: client.quickOffer(spi: [1, 2, 3, 4], mode: 4), limits: IKELimits())
+        #expect(payload.proposals.map(\.number) == [1, 2, 3, 4, 5])
+        #expect(payload.proposals.allSatisfy { $0.transforms.count == 1 })
     }
 
     @Test("Windows before a gateway behind a NAT gets its own hash back and believes that only it is translated")
     func windowsBeforeTranslatedGateway() {
-        var world = World(settings: Self.windows())
-        world.gateway = IPv4Address(172, 17, 0, 2)
-        world.dialIn()
+        var world = Self.world(.windows11, .default, .gatewayBehindNAT)
+        Self.dial(&world, .windows11)
         #expect(world.client.believesOwnNAT && !world.client.believesServerNAT)
         #expect(world.established.first?.nat?.local == true)
-        #expect(world.ready.first?.encapsulation == .udp)
-        #expect(world.keysAgree)
         // Our address is the one that it knows.
         #expect(world.client.children.first?.originalAddresses.last == gatewayAddress.octets)
     }
 
     @Test("with the switch off, or for another client, a gateway behind a NAT says so")
     func honest() {
-        var world = World(settings: Self.windows()) { $0.hidesOwnNATFromWindows = false }
-        world.gateway = IPv4Address(172, 17, 0, 2)
-        world.dialIn()
-        #expect(world.client.believesServerNAT)
-        var other = World()
-        other.gateway = IPv4Address(172, 17, 0, 2)
-        other.dialIn()
-        #expect(other.client.believesServerNAT)
-        #expect(other.keysAgree)
-    }
-
-    @Test("Windows XP: draft-02 with a line end, its payload numbers and encapsulation, in the legacy profile")
-    func windowsXP() {
-        var settings = Self.windows()
-        settings.offer = Offers.windowsXP
-        settings.vendorIDs = Offers.windowsXPVendorIDs
-        settings.usesDraftNumbers = true
-        settings.originalAddressCount = 1
-        settings.quickOffer = { spi, mode in
-            let life = Offers.windowsQuickLife
-            return securityAssociation(
-                proposal(
-                    number: 1, protocolID: 3, spi: spi, last: true,
-                    transforms: [1, 2].map { (3, Offers.phaseTwo(mode: mode, integrity: $0, life: life)) }))
-        }
-        var world = World(profile: .legacy, settings: settings)
-        world.translate()
-        world.dialIn()
-        #expect(world.established.first?.suite == PhaseOneSuite(cipher: .tripleDES, hash: .sha1, group: .modp2048))
-        #expect(world.client.answeredVendorIDs == [Offers.draft02n, Offers.fragmentation])
-        #expect(world.keysAgree)
-        #expect(world.ready.first?.encapsulation == .udp)
-        #expect(world.ready.first?.suite == ESPNegotiatedSuite(cipher: .tripleDES, integrity: .hmacSHA1))
-        #expect(world.client.children.first?.originalAddresses.count == 2)
-
-        var refused = World(settings: settings)
-        refused.dialIn()
-        #expect(refused.refusals.first?.offers.first?.attribute == .encryption)
-    }
-
-    @Test("Windows 2000 behind a NAT without NAT traversal: transport mode as it is, names as quick-mode ids")
-    func windows2000() {
-        var settings = Self.windows()
-        settings.offer = Offers.windowsXP
-        settings.vendorIDs = [hex("1e2b516905991c7d7c96fcbfb587e46100000002")]
-        settings.natTraversal = false
-        settings.selectors = [[2, 17, 6, 165] + Array("old-box".utf8), [1, 17, 6, 165, 198, 51, 100, 1]]
-        var world = World(profile: .legacy, settings: settings)
-        world.translate(port: 500)
-        world.dialIn()
-        #expect(world.keysAgree)
-        #expect(world.established.first?.nat == nil)
-        #expect(world.ready.first?.encapsulation == IPsecEncapsulation.none)
-        #expect(world.ready.first?.selectors?.initiator.identity.description == "old-box")
-    }
-
-    @Test("macOS and iOS: fourteen transforms, an ephemeral port, DPD and fragmentation vendor ids")
-    func apple() {
-        var settings = TestInitiator.Settings()
-        settings.offer = Offers.apple
-        settings.vendorIDs = Offers.appleVendorIDs
-        settings.sendsInitialContact = true
-        settings.selectors = [[1, 17, 0xd4, 0x31, 10, 0, 0, 2], [1, 17, 6, 165, 198, 51, 100, 1]]
-        settings.quickOffer = { Offers.racoonQuick(spi: $0, mode: $1) }
-        var world = World(settings: settings)
-        world.translate()
-        world.dialIn()
-        #expect(world.established.first?.suite == PhaseOneSuite(cipher: .aes256, hash: .sha256, group: .modp2048))
-        #expect(
-            world.client.answeredVendorIDs == [
-                Offers.natTraversal, Offers.deadPeerDetection, Offers.fragmentation + hex("80000000"),
-            ])
-        #expect(world.keysAgree)
-        #expect(world.initialContacts == 1)
-        #expect(world.ready.first?.selectors?.initiator.port == 0xd431)
-        #expect(world.ready.first?.suite.description == "aes256-sha1")
-    }
-
-    @Test("Android 9: group 2 only, refused with its reason by default, accepted with legacy or with group 2 alone")
-    func android() {
-        var settings = TestInitiator.Settings()
-        settings.offer = Offers.android
-        settings.vendorIDs = Offers.androidVendorIDs
-        settings.selectors = [[1, 17, 0, 0, 10, 0, 0, 2], [1, 17, 6, 165, 198, 51, 100, 1]]
-        settings.quickOffer = { Offers.racoonQuick(spi: $0, mode: $1, integrities: [7, 5, 2, 1]) }
-        var refused = World(settings: settings)
-        refused.dialIn()
-        #expect(refused.client.clearNotifications == [14, 14, 14])
-        #expect(refused.refusals.map(\.reason) == [.noProposalChosen])
-        #expect(refused.refusals.first?.offers.first?.attribute == .group)
-        #expect(refused.refusals.first?.offers.first?.description == "1.1 aes256-sha384-modp1024: group")
-        #expect(refused.engine.associationCount == 0)
-
-        for profile in [IKEProfile.legacy, .default] {
-            var world = World(profile: profile, settings: settings) { $0.policy.enableModp1024() }
-            world.translate()
-            world.dialIn()
-            #expect(world.established.first?.suite == PhaseOneSuite(cipher: .aes256, hash: .sha256, group: .modp1024))
-            #expect(world.keysAgree)
-            #expect(world.ready.first?.suite.description == "aes256-sha256")
-            #expect(world.ready.first?.selectors?.initiator.port == 0)
+        for client in [RealClient.windows11, .apple] {
+            var world = Self.world(client, .default, .gatewayBehindNAT) { $0.hidesOwnNATFromWindows = false }
+            Self.dial(&world, client)
+            #expect(world.client.believesServerNAT && world.keysAgree)
         }
     }
 
-    @Test("strongSwan, ChromeOS and NetworkManager in the default profile")
-    func others() {
-        var settings = TestInitiator.Settings()
-        settings.offer = Offers.chromeOS
-        var world = World(settings: settings)
-        world.dialIn()
-        #expect(world.established.first?.suite == PhaseOneSuite(cipher: .aes128, hash: .sha256, group: .modp3072))
-        #expect(world.keysAgree)
-        #expect(
-            world.client.answeredVendorIDs == [
-                Offers.natTraversal, Offers.deadPeerDetection, Offers.fragmentation + hex("80000000"),
-            ])
-    }
-
-    @Test("a cheap router in the legacy profile, refused by default")
-    func cheapRouter() {
-        var settings = TestInitiator.Settings()
-        settings.offer = Offers.cheapRouter
-        settings.vendorIDs = []
-        settings.natTraversal = false
-        var world = World(profile: .legacy, settings: settings)
-        world.dialIn()
-        #expect(world.established.first?.suite == PhaseOneSuite(cipher: .tripleDES, hash: .sha1, group: .modp1024))
-        #expect(world.client.answeredVendorIDs.isEmpty)
-        var refused = World(settings: settings)
-        refused.dialIn()
-        #expect(refused.refusals.count == 1)
-        #expect(refused.client.phase == .sentOffer)
-    }
-
-    @Test("the answer to a first message is never more than 1.5 times as large")
-    func amplification() {
-        for (offer, vendorIDs) in [
-            (Offers.windows, Offers.windowsVendorIDs), (Offers.strongSwan, Offers.strongSwanVendorIDs),
-            (Offers.strongSwan, []), (Offers.apple, Offers.appleVendorIDs),
-        ] {
-            var settings = TestInitiator.Settings()
-            settings.offer = offer
-            settings.vendorIDs = vendorIDs
-            var world = World(settings: settings)
-            world.client.start(now: world.now)
-            let question = world.client.firstMessage
-            world.deliver(question)
-            #expect(world.sent.count == 1)
-            #expect((world.sent.first?.bytes.count ?? .max) * 2 <= question.count * 3)
-            // Nothing is repeated unasked.
-            world.client.outbox.removeAll()
-            world.client.settle()
-            world.client.phase = .idle
-            world.run(for: .seconds(120))
-            #expect(world.sent.count == 1)
-            #expect(world.engine.associationCount == 0)
+    @Test(
+        "what we answer of vendor ids: the newest NAT traversal that both know, DPD and fragments in the client's way")
+    func vendorIDs() {
+        let fragmentation = Offers.fragmentation + hex("80000000")
+        let expected: [(RealClient, [[UInt8]])] = [
+            (.windows11, [Offers.natTraversal, Offers.fragmentation]),
+            (.windowsXP, [Offers.draft02n, Offers.fragmentation]), (.windows2000Plain, []),
+            (.apple, [Offers.natTraversal, Offers.deadPeerDetection, fragmentation]),
+            (.macOSOldest, [Offers.draft02n]), (.android2, [Offers.natTraversal]),
+            (.android6, [Offers.natTraversal, Offers.deadPeerDetection, fragmentation]),
+            (.networkManagerLibreswan, [Offers.natTraversal, Offers.deadPeerDetection, fragmentation]),
+            (.chromeOS, [Offers.natTraversal, Offers.deadPeerDetection, fragmentation]),
+            (.archer, [Offers.deadPeerDetection]),
+        ]
+        for (client, answered) in expected {
+            var world = Self.world(client, .legacy)
+            Self.dial(&world, client)
+            #expect(world.client.answeredVendorIDs == answered, "\(client)")
         }
+    }
+
+    @Test("macOS with a group name begins with group 14 and, refused, comes again with group 2")
+    func groupNameRetried() {
+        let (first, second) = (RealClient.appleGroup, RealClient.appleGroupRetried)
+        var world = Self.world(first, .legacy) { $0.policy.phaseOne.groups = [.modp1024] }
+        Self.dial(&world, first)
+        #expect(world.refusals.map(\.reason) == [.noProposalChosen])
+        #expect(world.client.clearNotifications.allSatisfy { $0 == 14 } && !world.client.clearNotifications.isEmpty)
+        var settings = second.settings(own: allowedAddress)
+        settings.preSharedKey = Array("group key".utf8)
+        world.client = TestInitiator(settings, seed: 44)
+        Self.dial(&world, second)
+        #expect(world.established.first?.suite.group == .modp1024 && world.keysAgree)
+    }
+
+    @Test("Android with group 2 alone added to the default profile")
+    func enabledGroup() {
+        var world = Self.world(.android6, .default, .behindNAT) { $0.policy.enableModp1024() }
+        Self.dial(&world, .android6)
+        #expect(world.established.first?.suite.description == "aes256-sha256-modp1024")
+        #expect(world.ready.first?.suite.description == "aes256-sha512" && world.keysAgree)
+    }
+
+    @Test(
+        "the answer to a first message is never more than 1.5 times as large, and comes once", arguments: RealClient.all
+    )
+    func amplification(client: RealClient) {
+        var world = Self.world(client, .legacy)
+        world.client.start(now: world.now)
+        let question = world.client.firstMessage
+        world.client.outbox.removeAll()
+        world.deliver(question)
+        #expect(world.sent.count == 1)
+        #expect((world.sent.first?.bytes.count ?? .max) * 2 <= question.count * 3)
+        // Nothing is repeated unasked.
+        world.client.settle()
+        world.client.phase = .idle
+        world.run(for: .seconds(120))
+        #expect(world.sent.count == 1 && world.engine.associationCount == 0)
+    }
+}
+
+extension RealClient {
+    /// Whether an answered transform is one of those that were offered, byte for byte.
+    func offers(transform answered: [UInt8]) -> Bool {
+        guard answered.count > 8 else { return false }
+        // Header of SA and proposal: 8 and 8 bytes. Each transform's first byte says whether it is the last.
+        var at = 16
+        let bytes = offer
+        while at + 4 <= bytes.count {
+            let length = Int(bytes[at + 2]) << 8 | Int(bytes[at + 3])
+            if Array(bytes[(at + 2)..<(at + length)]) == Array(answered.dropFirst(2)) { return true }
+            at += length
+        }
+        return false
     }
 }

@@ -33,6 +33,10 @@ struct TestInitiator {
         /// IDci and IDcr bodies of quick mode.
         var selectors: [[UInt8]] = [[1, 17, 6, 165, 192, 0, 2, 7], [1, 17, 6, 165, 198, 51, 100, 1]]
         var originalAddressCount = 2
+        /// What stands in the reserved bytes of NAT-OA.
+        var originalAddressReserved: [UInt8] = [0, 0, 0]
+        var nonceLength = 24
+        var quickNonceLength = 20
         var quickGroup: DiffieHellmanGroup?
         /// Aggressive mode with a key of this group, rather than main mode.
         var aggressiveGroup: DiffieHellmanGroup?
@@ -159,7 +163,7 @@ struct TestInitiator {
         responderCookie = [UInt8](repeating: 0, count: 8)
         hasFloated = false
         phase = .sentOffer
-        nonce = generator.bytes(24)
+        nonce = generator.bytes(settings.nonceLength)
         pair = settings.aggressiveGroup.flatMap { try? DiffieHellmanKeyPair.generate($0) }
         send(firstMessage, retransmit: true, now: now)
     }
@@ -208,7 +212,7 @@ struct TestInitiator {
             let pair = try? DiffieHellmanKeyPair.generate(keys.group)
         else { return phase = .failed }
         (self.keys, self.pair) = (keys, pair)
-        nonce = generator.bytes(24)
+        nonce = generator.bytes(settings.nonceLength)
         var list = [(type: 4, body: pair.publicValue), (type: 10, body: nonce)]
         let speaks = answeredVendorIDs.contains {
             [
@@ -404,7 +408,7 @@ struct TestInitiator {
         guard let keys else { return }
         let id = id ?? generator.bytes(4)
         let spi = [0xc0] + generator.bytes(3)
-        let nonce = generator.bytes(20)
+        let nonce = generator.bytes(settings.quickNonceLength)
         let pair = settings.quickGroup.flatMap { try? DiffieHellmanKeyPair.generate($0) }
         var list = [(type: 1, body: settings.quickOffer(spi, mode)), (type: 10, body: nonce)]
         if let pair { list.append((4, pair.publicValue)) }
@@ -412,7 +416,7 @@ struct TestInitiator {
         if isTranslated {
             let addresses = [settings.own.address.octets, settings.server.address.octets]
             list += addresses.prefix(settings.originalAddressCount).map {
-                (settings.numbers.original, [1, 0, 0, 0] + $0)
+                (settings.numbers.original, [1] + settings.originalAddressReserved + $0)
             }
         }
         iv = phaseTwoIV(id)
