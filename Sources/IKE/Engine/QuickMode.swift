@@ -158,10 +158,10 @@ extension IKEEngine {
             case .publicValueLength, .publicValueRefused: .invalidKeyInformation
             default: .payloadMalformed
             }
+        guard let cookie = association(of: message.header.cookies)?.ownCookie else { return }
         let payload = NotificationPayload(protocolID: ProtocolID.esp, type: type)
         sendInformational(
-            [Payload(type: .notification, body: payload.body)], in: message.header.cookies.responder,
-            on: message.path, using: &generator)
+            [Payload(type: .notification, body: payload.body)], in: cookie, on: message.path, using: &generator)
     }
 
     // MARK: - The gateway's decision
