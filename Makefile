@@ -11,6 +11,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 # Seconds for which each fuzz target runs, and how often the soak test dials in.
 FUZZ_SECONDS ?= 20
 DIAL_INS ?= 200
+# How many bad lines between two gateways the unit tests play.
+PAIR_SEEDS ?= 10000
 
 .PHONY: help run build test bench lint fuzz soak matrix image clean swift
 
@@ -33,7 +35,7 @@ test: swift ## run all tests: unit, fuzz, real clients (about 15 minutes on two 
 	@scripts/install-packages test
 	@echo 'make: debug build and unit tests (about 5 minutes the first time)'
 	swift build --build-tests
-	swift test --skip-build
+	IKE_PAIR_SEEDS=$(PAIR_SEEDS) swift test --skip-build
 	@echo 'make: release build (about 3 minutes the first time)'
 	swift build -c release --product culvert
 	@if [ -x Tests/Fuzz/run ]; then $(MAKE) fuzz; fi

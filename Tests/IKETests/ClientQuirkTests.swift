@@ -171,6 +171,7 @@ struct ClientQuirkTests {
             (.natTraversal, "RFC 3947"), (.natTraversalDraft03, "draft-ietf-ipsec-nat-t-ike-03"),
             (.natTraversalDraft02n, "draft-ietf-ipsec-nat-t-ike-02\n"),
             (.natTraversalDraft02, "draft-ietf-ipsec-nat-t-ike-02"),
+            (.natTraversalDraft01, "draft-ietf-ipsec-nat-t-ike-01"),
             (.natTraversalDraft00, "draft-ietf-ipsec-nat-t-ike-00"), (.natTraversalDraft, "draft-ietf-ipsec-nat-t-ike"),
             (.fragmentation, "FRAGMENTATION"), (.microsoft, "MS NT5 ISAKMPOAKLEY"), (.gssapi, "GSSAPI"),
             (.microsoftInitialContact, "Vid-Initial-Contact"), (.microsoftGeneratedAddresses, "IKE CGA version 1"),

@@ -5,6 +5,7 @@ enum FuzzTarget: String, CaseIterable {
     case wire
     case ike
     case ikeEncrypted = "ike-encrypted"
+    case ikeExchange = "ike-exchange"
     case esp
     case packetPath = "packet-path"
     case l2tp
@@ -16,6 +17,7 @@ enum FuzzTarget: String, CaseIterable {
         case .wire: WireFuzz.run(input)
         case .ike: IKEFuzz.run(input)
         case .ikeEncrypted: IKEEncryptedFuzz.run(input)
+        case .ikeExchange: IKEExchangeFuzz.run(input)
         case .esp: ESPFuzz.run(input)
         case .packetPath: PacketPathFuzz.run(input)
         case .l2tp: L2TPFuzz.run(input)
@@ -29,6 +31,7 @@ enum FuzzTarget: String, CaseIterable {
         case .wire: WireFuzz.seeds
         case .ike: IKEFuzz.seeds
         case .ikeEncrypted: IKEEncryptedFuzz.seeds
+        case .ikeExchange: IKEExchangeFuzz.seeds
         case .esp: ESPFuzz.seeds
         case .packetPath: PacketPathFuzz.seeds
         case .l2tp: L2TPFuzz.seeds

@@ -25,6 +25,11 @@ struct Pair {
         /// Packets of the peer's that no SA here was for.
         var lostPackets = 0
         var receivedPackets = 0
+        /// Kilobytes by inbound SPI, of the direction that carried more, where they are counted.
+        var kilobytes: [UInt32: [UInt64]] = [:]
+
+        /// The inbound SPI of the pair that packets go out by.
+        var sending: UInt32? { outbound.last.flatMap { last in inbound.first { $0.value == last }?.key } }
 
         /// Every pair of SPIs, ours first.
         var pairs: Set<[UInt32]> { Set(inbound.map { [$0.key, $0.value] }) }
@@ -39,11 +44,42 @@ struct Pair {
         var arrival: Instant
         var target: Int
         var content: Content
+        /// The generation of the NAT's mapping that it goes to or comes from.
+        var mapping: Int
+    }
+
+    /// A message on its way.
+    struct Held {
+        var bytes: [UInt8]
+        let transmit: IKETransmit
+        let target: Int
+    }
+
+    /// Before side 0, with the address that side 1 sees: each mapping has ports of its own.
+    struct Translation {
+        var address = IPv4Address(203, 0, 113, 7)
+        var mapping = 0
+
+        func outside(_ port: UInt16, mapping: Int) -> Endpoint {
+            Endpoint(address, port == 500 ? 20_000 + UInt16(mapping) : 30_000 + UInt16(mapping))
+        }
+
+        /// Where a packet to `endpoint` goes behind the NAT; nil where nothing is mapped to it any more.
+        func inside(_ endpoint: Endpoint) -> UInt16? {
+            let ports: [UInt16] = [500, 4500]
+            return ports.first { outside($0, mapping: mapping) == endpoint }
+        }
     }
 
     var sides: [Side]
     var now = Instant(nanoseconds: 1_000_000_000)
     var faults = World.Faults()
+    /// A NAT before side 0.
+    var translation: Translation?
+    /// Whether side 0 acts on a peer that is gone as a client does, and side 1 on INITIAL-CONTACT as a gateway.
+    var redials = false
+    /// What each packet of the data path counts.
+    var packetKilobytes: UInt64 = 0
     var trafficInterval: Duration?
     /// Whether a message gets through.
     var filter: (_ message: [UInt8], _ target: Int) -> Bool = { _, _ in true }
@@ -51,6 +87,9 @@ struct Pair {
     /// The time at which certificates are looked at.
     var wallSeconds = CertificateVectors.time
     var performsWork = true
+    /// Whether messages wait to be delivered by hand.
+    var holdsMessages = false
+    var held: [Held] = []
     private var nextTraffic: Instant?
     private var flights: [Flight] = []
     private var generator: SplitMix
@@ -89,7 +128,11 @@ struct Pair {
         var writer = ByteWriter()
         while let transmit = sides[index].engine.pollTransmit(into: &writer) {
             messages.append(writer.bytes)
-            if filter(writer.bytes, 1 - index) { launch(.message(writer.bytes, transmit), to: 1 - index) }
+            if holdsMessages {
+                held.append(Held(bytes: writer.bytes, transmit: transmit, target: 1 - index))
+            } else if filter(writer.bytes, 1 - index) {
+                launch(.message(writer.bytes, transmit), to: 1 - index)
+            }
             writer.removeAll()
         }
     }
@@ -116,7 +159,16 @@ struct Pair {
             let outbound = sides[index].inbound.removeValue(forKey: spi)
             sides[index].outbound.removeAll { $0 == outbound }
         case .peerEnded: sides[index].peersEnded += 1
-        case .peerUnresponsive: sides[index].unresponsive += 1
+        case .peerUnresponsive(let peer):
+            sides[index].unresponsive += 1
+            if redials, index == 0 { giveUp(peer) }
+        case .initialContact(let peer):
+            guard redials else { return }
+            let old = sides[index].ready.filter { $0.peer == peer && sides[index].inbound[$0.inboundSPI] != nil }
+            for child in old {
+                sides[index].engine.deleteSecurityAssociation(
+                    inboundSPI: child.inboundSPI, now: now, using: &generator)
+            }
         case .refused(let refusal): sides[index].refusals.append(refusal)
         default: break
         }
@@ -124,14 +176,17 @@ struct Pair {
 
     private mutating func launch(_ content: Content, to target: Int) {
         let draw = { (generator: inout SplitMix) in Double.random(in: 0..<1, using: &generator) }
+        let mapping = translation?.mapping ?? 0
         // Packets of the data path are all to arrive: it is their SAs that are looked at.
         if case .packet = content {
-            return flights.append(Flight(arrival: now + .milliseconds(10), target: target, content: content))
+            return flights.append(
+                Flight(arrival: now + .milliseconds(10), target: target, content: content, mapping: mapping))
         }
         if draw(&generator) < faults.loss { return }
         for _ in 0..<(draw(&generator) < faults.duplication ? 2 : 1) {
             let delay = draw(&generator) < faults.reordering ? Int.random(in: 10...1500, using: &generator) : 10
-            flights.append(Flight(arrival: now + .milliseconds(delay), target: target, content: content))
+            flights.append(
+                Flight(arrival: now + .milliseconds(delay), target: target, content: content, mapping: mapping))
         }
     }
 
@@ -139,20 +194,58 @@ struct Pair {
         let index = flight.target
         switch flight.content {
         case .message(let bytes, let transmit):
-            sides[index].engine.receive(
-                bytes.span.bytes, from: transmit.local, to: transmit.remote, now: now, using: &generator)
+            guard let (remote, local) = translated(transmit, flight) else { return }
+            sides[index].engine.receive(bytes.span.bytes, from: remote, to: local, now: now, using: &generator)
             settle(index)
         case .packet(let spi):
-            guard sides[index].inbound[spi] != nil else {
+            guard let child = sides[index].ready.last(where: { $0.inboundSPI == spi }),
+                sides[index].inbound[spi] != nil
+            else {
                 sides[index].lostPackets += 1
+                let source = translation.flatMap { index == 1 ? $0.outside(4500, mapping: flight.mapping) : nil }
                 sides[index].engine.noteUnknownSPI(
-                    spi, from: sides[1 - index].endpoint, now: now, using: &generator)
+                    spi, from: source ?? sides[1 - index].endpoint, now: now, using: &generator)
                 return settle(index)
             }
             sides[index].receivedPackets += 1
             sides[index].engine.noteInboundTraffic(spi: spi)
+            sides[index].engine.noteAlive(child.peer, now: now)
+            if let translation, index == 1 {
+                let path = IKEPath(
+                    local: Endpoint(address: sides[1].endpoint.address, port: 4500),
+                    remote: translation.outside(4500, mapping: flight.mapping))
+                sides[1].engine.peerMoved(child.peer, to: path, now: now)
+            }
+            countPacket(index, spi, direction: 0)
             settle(index)
         }
+    }
+
+    /// Delivers a message, as if from `remote` where that is given.
+    mutating func deliver(_ held: Held, from remote: Endpoint? = nil) {
+        let flight = Flight(
+            arrival: now, target: held.target, content: .message(held.bytes, held.transmit),
+            mapping: translation?.mapping ?? 0)
+        guard let (source, local) = translated(held.transmit, flight) else { return }
+        sides[held.target].engine.receive(
+            held.bytes.span.bytes, from: remote ?? source, to: local, now: now, using: &generator)
+        settle(held.target)
+    }
+
+    /// From and to where a message comes in behind the NAT or before it; nil where its mapping is gone.
+    private func translated(_ transmit: IKETransmit, _ flight: Flight) -> (remote: Endpoint, local: Endpoint)? {
+        guard let translation else { return (transmit.local, transmit.remote) }
+        guard flight.target == 0 else {
+            return (translation.outside(transmit.local.port, mapping: flight.mapping), transmit.remote)
+        }
+        guard let port = translation.inside(transmit.remote) else { return nil }
+        return (transmit.local, Endpoint(address: sides[0].endpoint.address, port: port))
+    }
+
+    private mutating func countPacket(_ index: Int, _ spi: UInt32, direction: Int) {
+        guard packetKilobytes > 0 else { return }
+        sides[index].kilobytes[spi, default: [0, 0]][direction] += packetKilobytes
+        noteVolume(index, spi: spi, kilobytes: sides[index].kilobytes[spi]?.max() ?? 0)
     }
 
     mutating func run(for duration: Duration) {
@@ -173,7 +266,9 @@ struct Pair {
             if let due = nextTraffic, due <= now {
                 nextTraffic = trafficInterval.map { now + $0 }
                 for index in 0..<2 {
-                    if let spi = sides[index].outbound.last { launch(.packet(spi), to: 1 - index) }
+                    guard let spi = sides[index].outbound.last else { continue }
+                    launch(.packet(spi), to: 1 - index)
+                    if let inbound = sides[index].sending { countPacket(index, inbound, direction: 1) }
                 }
             }
             for index in 0..<2 {
@@ -209,15 +304,44 @@ struct Pair {
 
     /// Asks a side to replace the pair that it sends by.
     mutating func rekey(_ side: Int) {
-        guard let outbound = sides[side].outbound.last,
-            let spi = sides[side].inbound.first(where: { $0.value == outbound })?.key
-        else { return }
+        guard let spi = sides[side].sending else { return }
         sides[side].engine.rekey(inboundSPI: spi, now: now, using: &generator)
         settle(side)
     }
 
     mutating func noteVolume(_ side: Int, spi: UInt32, kilobytes: UInt64) {
         sides[side].engine.noteVolume(inboundSPI: spi, kilobytes: kilobytes, now: now, using: &generator)
+        settle(side)
+    }
+
+    mutating func stopTraffic() { (trafficInterval, nextTraffic) = (nil, nil) }
+
+    /// The NAT forgets its mappings and makes others.
+    mutating func rebind() { translation?.mapping += 1 }
+
+    /// A side has lost all that it knew, and begins with `configuration`.
+    mutating func restart(_ side: Int, _ configuration: IKEConfiguration) {
+        sides[side].engine = IKEEngine(configuration: configuration)
+        (sides[side].inbound, sides[side].outbound) = ([:], [])
+        (sides[side].established, sides[side].ready) = ([], [])
+    }
+
+    /// Side 0 takes its peer for dead, and will have to dial again.
+    private mutating func giveUp(_ peer: PeerID) {
+        sides[0].engine.forget(peer)
+        (sides[0].inbound, sides[0].outbound, sides[0].established) = ([:], [], [])
+    }
+
+    /// A side ends one pair of SAs.
+    mutating func hangUp(_ side: Int, spi: UInt32) {
+        sides[side].engine.deleteSecurityAssociation(inboundSPI: spi, now: now, using: &generator)
+        settle(side)
+    }
+
+    mutating func close(_ side: Int) {
+        for peer in Set(sides[side].established.map(\.peer)) {
+            sides[side].engine.deletePeer(peer, now: now, using: &generator)
+        }
         settle(side)
     }
 
