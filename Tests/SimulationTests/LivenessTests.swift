@@ -80,7 +80,7 @@ struct LivenessTests {
             client.outbox.append(.init(port: port, bytes: be32(Int(lost.value)) + [UInt8](repeating: 7, count: 60)))
         }
         world.run(.milliseconds(100))
-        #expect(client.ike.invalidSPIs == [lost.value])
+        #expect(client.ike.invalidSPIs == [lost.value] && client.ike.everDeleted == [lost.value])
         #expect(client.stage == .up)
         var answers = 0
         world.tap = { datagram in answers += datagram.to.address == .v4(IPv4Address(192, 0, 2, 99)) ? 1 : 0 }

@@ -1,6 +1,8 @@
+import Cryptography
 import Testing
 import Wire
 
+@testable import ESP
 @testable import Gateway
 @testable import IKE
 
@@ -61,6 +63,43 @@ struct VolumeTests {
         #expect(delivered == Array(0..<delivered.count) && (80...86).contains(delivered.count))
         #expect(world.gateway.plane.ike.securityAssociationCount == 0)
         #expect(client.associations.isEmpty && client.farewells.contains(.deleteIPsec))
+    }
+
+    @Test("sequence numbers that come to their end have the SA renewed, and are never used twice")
+    func sequenceNumbers() throws {
+        let keys = SuiteKeys(
+            encryption: SecretBytes([UInt8](repeating: 1, count: 20)), integrity: SecretBytes([UInt8]()))
+        var association = try OutboundSecurityAssociation(
+            index: SecurityParameterIndex(0x1_0000), suite: .gcm(keyLength: 16, checkLength: 16), keys: keys)
+        var random = RandomBlock()
+        let last = OutboundSecurityAssociation.softPackets
+        let steps: [(before: UInt32, isNotice: Bool)] = [(last - 2, false), (last - 1, true), (last, false)]
+        for step in steps {
+            let batch = PacketBatch(capacity: 1, packetSizeMaximum: 100)
+            batch[0].count = 10
+            association.sequence = step.before
+            #expect(association.seal(&batch[0], nextHeader: 17, random: &random) == nil)
+            #expect(association.isNoticeDue == step.isNotice)
+        }
+        let batch = PacketBatch(capacity: 1, packetSizeMaximum: 100)
+        association.sequence = .max
+        #expect(association.seal(&batch[0], nextHeader: 17, random: &random) == .sequenceExhausted)
+
+        let world = try Simulation()
+        let client = world.addDirectClient()
+        world.connect(client)
+        let peer = try #require(world.gateway.plane.peers.values.first)
+        let pair = try #require(peer.current)
+        var traffic = Traffic()
+        traffic.packets = UInt64(last)
+        world.tellGateway { gateway, now in
+            gateway.plane.receive(
+                .limitReached(peer: peer.identifier.rawValue, .outbound(pair.outbound), traffic), now: now)
+            gateway.carryOut(now: now)
+        }
+        world.run(.seconds(1))
+        #expect(world.gateway.plane.counters[.quickModes] == 2)
+        world.expectData(client, serial: 1)
     }
 
     @Test("a lost first attempt at a successor is made up for before the limit, with a link at its full speed")

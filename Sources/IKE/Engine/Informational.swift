@@ -80,8 +80,9 @@ extension IKEEngine {
         let notification = NotificationPayload(
             protocolID: ProtocolID.esp, type: .invalidSecurityParameterIndex, data: spi.octets)
         let delete = DeletePayload(protocolID: ProtocolID.esp, securityParameterIndexes: [spi.octets])
+        // strongSwan reads no further than an error, so the Delete comes before it.
         sendInformational(
-            [Payload(type: .notification, body: notification.body), Payload(type: .delete, body: delete.body)],
+            [Payload(type: .delete, body: delete.body), Payload(type: .notification, body: notification.body)],
             in: cookie, using: &generator)
     }
 

@@ -229,7 +229,7 @@ case_dpd() {
     begun=$(milliseconds)
     log_mark
     within 20 log_has 'IKE peer does not answer' || because "the gateway does not notice a dead client in 20 s" || return 1
-    within 2 log_has 'session ended.*peer does not answer' || because "its session does not end" || return 1
+    within 2 log_has 'tunnel ended.*peer is gone' || because "its tunnel does not end" || return 1
     DETAILS+="the gateway asked $asked times, and noticed the dead client after $(in_seconds $(($(milliseconds) - begun))) s"
     guest_kill direct
     restart

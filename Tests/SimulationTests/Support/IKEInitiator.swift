@@ -66,6 +66,8 @@ struct IKEInitiator {
     var confirmed: [UInt32] = []
     /// SPIs that the gateway deleted: its own, of packets to it.
     var deleted: [UInt32] = []
+    /// All of these that there ever were.
+    private(set) var everDeleted: [UInt32] = []
     /// How many R-U-THERE came, and which SPIs the gateway said that it does not know.
     private(set) var questions = 0
     private(set) var invalidSPIs: [UInt32] = []
@@ -381,22 +383,29 @@ struct IKEInitiator {
         let id = Array(bytes[20..<24])
         guard let payloads = decrypted(bytes, iv: phaseTwoIV(id)), payloads.first?.type == 8 else { return }
         guard payloads[0].body == hmac(authentication, id + Self.chain(Array(payloads.dropFirst()))) else { return }
-        for payload in payloads where payload.type == 11 && payload.body.count >= 12 {
+        for payload in payloads {
+            if payload.type == 12, payload.body.count >= 8 { receiveDelete(payload.body) }
+            guard payload.type == 11, payload.body.count >= 12 else { continue }
             switch number(payload.body[6..<8]) {
             case 36136:
                 questions += 1
                 var answer = payload.body
                 answer.replaceSubrange(6..<8, with: be16(36137))
                 inform((11, answer), now: now)
-            case 11: invalidSPIs.append(UInt32(number(payload.body.suffix(4))))
+            case 11:
+                invalidSPIs.append(UInt32(number(payload.body.suffix(4))))
+                // As strongSwan: no further than an error.
+                return
             default: break
             }
         }
-        for payload in payloads where payload.type == 12 && payload.body.count >= 8 {
-            if payload.body[4] == 3 { deleted.append(UInt32(number(payload.body.suffix(4)))) }
-            if payload.body[4] == 1, Array(payload.body.suffix(16)) == initiatorCookie + responderCookie {
-                isDeleted = true
-            }
+    }
+
+    private mutating func receiveDelete(_ body: [UInt8]) {
+        if body[4] == 3 {
+            deleted.append(UInt32(number(body.suffix(4))))
+            everDeleted.append(UInt32(number(body.suffix(4))))
         }
+        if body[4] == 1, Array(body.suffix(16)) == initiatorCookie + responderCookie { isDeleted = true }
     }
 }
