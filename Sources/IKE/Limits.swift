@@ -67,8 +67,10 @@ public struct IKELimits: Sendable, Equatable {
     public var unknownSPIsPerSecond = 20
     /// Unauthenticated Notifies per second.
     public var notifiesPerSecond = 50
-    /// Refusal records per second.
+    /// Refusal records per second of peers that have shown that they receive at their address.
     public var refusalsPerSecond = 50
+    /// Refusal records per second of those that have not: whoever forges addresses fills no log.
+    public var strangerRefusalsPerSecond = 10
     /// How many refused first messages are remembered, so that their repetitions are not recorded again.
     public var refusalsRememberedMaximum = 1024
     /// Failed authentications of one address in a row before it is slowed.

@@ -73,6 +73,14 @@ public enum IKERefusalReason: String, Sendable {
     case declinedByGateway
     /// A bound is reached: see the detail.
     case limitReached
+    /// Its keys are there since message 4, and message 5 never came.
+    case authenticationMissing
+    /// It had our answer in aggressive mode, and message 3 never came: as a rule it found another key in it.
+    case aggressiveModeUnanswered
+    /// Its address is slowed, after so many failures.
+    case addressSlowed
+    /// What it asks for by proof breaks the protocol: see the detail.
+    case malformedRequest
 }
 
 /// One refusal: who, at which step, why, and what differed.
@@ -85,6 +93,12 @@ public struct IKERefusal: Sendable {
     public let cookies: IKECookies
     /// The peer, where it is known.
     public let peer: PeerID?
+    /// Who it says it is, where it has said so; not proved by that.
+    public let identity: IKEIdentity?
+    /// What it runs, as far as its vendor ids tell.
+    public let vendorIDs: [IKEVendorID]
+    /// Whether nothing has shown yet that it receives at its address, which may be forged then.
+    public let isStranger: Bool
     /// At which step.
     public let step: IKEStep
     /// Why.

@@ -96,6 +96,7 @@ extension L2TPServer {
         using generator: inout some RandomNumberGenerator
     ) {
         count(.callRefused)
+        events.append(.callRefused(slots[slot].id, result))
         // A CDN must name a Session ID of ours; this one leads nowhere.
         let unused = newSessionID(in: slot, using: &generator) ?? .max
         slots[slot].channel.send(

@@ -102,6 +102,8 @@ public enum L2TPEvent: Hashable, Sendable {
     case sessionEnded(L2TPSessionID, L2TPEndReason)
     /// A session ended while it was being set up. Comes once for each.
     case sessionFailed(L2TPSessionID, L2TPEndReason)
+    /// A client's call was refused before it was a session.
+    case callRefused(L2TPTunnelID, L2TPResult)
     /// A client speaks from another UDP port now; data of the tunnel's sessions goes there too.
     case tunnelMoved(L2TPTunnelID, port: UInt16)
     /// A client's request for a tunnel was refused.

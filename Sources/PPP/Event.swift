@@ -34,6 +34,19 @@ public enum AuthenticationOutcome: Sendable {
     case refused(message: String)
 }
 
+/// How far a link came, in the phases of RFC 1661 section 3.
+public enum PPPProgress: Int, Comparable, Sendable {
+    /// LCP was never open.
+    case link
+    /// LCP was open, and the user had yet to prove who he is.
+    case authentication
+    /// The user was in, and IPCP had its turn.
+    case network
+
+    /// Whether `left` is less far than `right`.
+    public static func < (left: PPPProgress, right: PPPProgress) -> Bool { left.rawValue < right.rawValue }
+}
+
 /// Why a link has ended.
 public enum PPPEndReason: Hashable, Sendable, CustomStringConvertible {
     /// The client hung up.

@@ -27,6 +27,8 @@ public struct PPPLink: Sendable {
 
     /// What had no effect, by reason.
     public internal(set) var drops = Counters<PPPDrop>()
+    /// How far the link came, also after its end.
+    public private(set) var progress = PPPProgress.link
 
     let configuration: PPPConfiguration
     var phase = Phase.dead
@@ -149,6 +151,7 @@ public struct PPPLink: Sendable {
         acceptedUser = decider.user
         isSuccessUnconfirmed = true
         phase = .network
+        progress = .network
         phaseDeadline = now + configuration.negotiationTimeLimit
         echo.start(now: now)
         var negotiation = ControlProtocol(options: IPCPOptions(assignment), timing: configuration.restart)
@@ -194,6 +197,7 @@ extension PPPLink {
     private mutating func beginAuthentication(now: Instant, using generator: inout some RandomNumberGenerator) {
         guard phase == .establish, let method = lcp.options.methods.first else { return }
         phase = .authenticate
+        progress = max(progress, .authentication)
         phaseDeadline = now + configuration.authenticationTimeLimit
         authenticator = Authenticator(method: method, configuration: configuration, using: &generator)
         sendChallenge(now: now)

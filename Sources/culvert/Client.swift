@@ -1,6 +1,12 @@
 import ArgumentParser
 import Gateway
 
+#if canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
 struct Sessions: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List who is connected.")
 
@@ -22,6 +28,19 @@ struct Tunnels: ParsableCommand {
     func run() throws {
         let tunnels = try ask { () throws(OperatorFailure) in try socket.console.tunnels() }
         try output.print(tunnels) { OperatorTables.tunnels(tunnels) }
+    }
+}
+
+struct Failures: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Explain the last hundred refused dial-ins: who, when, at which step, why, and what to change.")
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var socket: SocketOptions
+
+    func run() throws {
+        let failures = try ask { () throws(OperatorFailure) in try socket.console.failures() }
+        try output.print(failures) { FailureListing.lines(failures, width: terminalWidth()) }
     }
 }
 
@@ -93,4 +112,11 @@ private func ask<Value>(_ body: () throws(OperatorFailure) -> Value) throws -> V
         complain("culvert: \(error)")
         throw ExitCode.failure
     }
+}
+
+/// How many columns the terminal has that we write to; nil where it is none.
+private func terminalWidth() -> Int? {
+    var size = winsize()
+    guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+    return Int(size.ws_col)
 }

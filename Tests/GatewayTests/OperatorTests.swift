@@ -38,6 +38,8 @@ private struct State: OperatorState {
             drops: ["esp.replayed": 3, "l2tp.noTunnel": 0])
     }
 
+    func failures() -> [FailureRecord] { [] }
+
     mutating func drop(_ selector: DropSelector) -> DropResult {
         let dropped = connected.filter(selector.matches)
         connected.removeAll(where: selector.matches)
@@ -113,7 +115,7 @@ struct OperatorServiceTests {
             ("", "the request is not a line of JSON"), ("drop", "the request is not a line of JSON"),
             ("[]", "the request is not an object"), ("null", "the request is not an object"),
             ("{}", "command is missing"), (#"{"command":1}"#, "command is of the wrong type"),
-            (#"{"command":"dorp"}"#, "'dorp' is no command; there are sessions, tunnels, statistics, drop"),
+            (#"{"command":"dorp"}"#, "'dorp' is no command; there are sessions, tunnels, statistics, failures, drop"),
             (#"{"command":"sessions","user":"a"}"#, "'sessions' takes no 'user'"),
             (#"{"command":"drop"}"#, "drop takes exactly one of id, user, address, all"),
             (#"{"command":"drop","id":1,"all":true}"#, "drop takes exactly one of id, user, address, all"),

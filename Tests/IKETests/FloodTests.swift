@@ -125,7 +125,7 @@ struct FloodTests {
             world.deliver(forger.firstMessage, from: Endpoint(IPv4Address(UInt32(0x0b00_0000 + seed)), 500))
         }
         #expect(world.sent.count == 50)
-        #expect(world.refusals.count == 50)
+        #expect(world.refusals.count == 10)
         #expect(world.engine.drops[.notifyRateLimited] == 450)
     }
 }

@@ -21,7 +21,7 @@ extension ControlPlane {
             log.debug("IKE SA ended", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
         case .peerUnresponsive(let peer): peerUnresponsive(peer, now: now)
         case .peerEnded(let peer): peerEnded(peer, now: now)
-        case .refused(let refusal): logRefusal(refusal)
+        case .refused(let refusal): noteRefusal(refusal, now: now)
         }
     }
 
@@ -43,9 +43,11 @@ extension ControlPlane {
             // It has just come back, with all the time of a newcomer.
             setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
         }
+        beginDialIn(of: established.peer, now: now)
         // It authenticated when the gateway had begun to end.
         if isShuttingDown { bidFarewell(established.peer, .shutdown, now: now) }
         peers[established.peer]?.ikeSuite = established.suite
+        peers[established.peer]?.client = FailedClientKind(established.vendorIDs)
         peers[established.peer]?.cookies = established.cookies
         if established.nat?.local == true {
             peers[established.peer]?.needsKeepalives = true
@@ -92,6 +94,10 @@ extension ControlPlane {
     }
 
     private mutating func quickModeRequested(_ request: QuickModeRequest, now: Instant) {
+        if request.role == .responder {
+            if peers[request.peer]?.dialIn == nil { beginDialIn(of: request.peer, now: now) }
+            advanceDialIn(of: request.peer, to: .quickMode)
+        }
         guard let peer = peers[request.peer], !isShuttingDown,
             request.encapsulation != .udpOfIKE || peer.worker == IKEPort.worker,
             let index = indexes.allocate(worker: peer.worker, using: &random)
@@ -157,6 +163,7 @@ extension ControlPlane {
         else { return }
         peers[identifier]?.associations[position].isConfirmed = true
         peers[identifier]?.associations[position].outboundParameters = nil
+        advanceDialIn(of: identifier, to: .confirmed)
         put(.command(worker: peer.worker, .installOutbound(parameters, peer: peer.slot)))
     }
 
@@ -217,6 +224,7 @@ extension ControlPlane {
         // Its sessions end by this, each with its event, which comes before the peer is forgotten.
         l2tp.peerEnded(identifier.rawValue, now: now)
         while let event = l2tp.pollEvent() { handle(event, now: now) }
+        concludeDialIn(of: identifier, now: now)
         if peer.isInstalled { put(.command(worker: peer.worker, .removePeer(slot: peer.slot))) }
         releasePeerSlot(peer.slot, worker: peer.worker)
         forgetPeerDeadline(identifier)
@@ -228,6 +236,7 @@ extension ControlPlane {
     mutating func peerIsDue(_ identifier: PeerID, now: Instant) {
         guard let peer = peers[identifier] else { return }
         guard peer.tunnelCount == 0 || peer.farewell != nil else { return }
+        concludeDialIn(of: identifier, now: now)
         sendTunnelMessages()
         ike.deletePeer(identifier, now: now, using: &random)
     }
@@ -274,21 +283,6 @@ extension ControlPlane {
 
     func userName(of peer: PeerID) -> String {
         clientSessions.values.first { $0.peer == peer && !$0.user.isEmpty }?.user ?? "-"
-    }
-
-    // MARK: Refusals
-
-    private mutating func logRefusal(_ refusal: IKERefusal) {
-        counters.count(.ikeRefusals)
-        var metadata: Logger.Metadata = [
-            "from": "\(refusal.remote)", "step": "\(refusal.step)", "reason": "\(refusal.reason)",
-        ]
-        if !refusal.detail.isEmpty { metadata["detail"] = "\(refusal.detail)" }
-        if !refusal.offers.isEmpty { metadata["offers"] = "\(refusal.offers)" }
-        let message: Logger.Message =
-            refusal.reason == .preSharedKeyMismatch
-            ? "dial-in refused: the pre-shared key is wrong" : "dial-in refused by IKE"
-        log.notice(message, metadata: metadata)
     }
 }
 

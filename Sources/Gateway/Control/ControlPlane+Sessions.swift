@@ -15,6 +15,7 @@ extension ControlPlane {
             let peer = PeerID(rawValue: tunnel.id.peer)
             peers[peer]?.tunnelCount += 1
             setPeerDeadline(nil, peer: peer)
+            advanceDialIn(of: peer, to: .tunnel)
             log.info(
                 "tunnel established",
                 metadata: [
@@ -26,19 +27,15 @@ extension ControlPlane {
         case .sessionEnded(let session, let reason):
             guard let identifier = sessionsByL2TP[session] else { return }
             endSession(identifier, .tunnel(reason), now: now)
-        case .sessionFailed(let session, let reason):
-            log.notice("call failed", metadata: ["session": "\(session)", "reason": "\(reason)"])
+        case .sessionFailed(let session, let reason): noteCallFailure(session, reason, now: now)
+        case .callRefused(let tunnel, let result):
+            noteFailure(of: PeerID(rawValue: tunnel.peer), .callRefused, .call, detail: "\(result)", now: now)
         case .tunnelMoved(let tunnel, let port):
             for session in clientSessions.values where session.tunnel == tunnel {
                 put(.command(worker: session.worker, .moveSession(slot: session.slot, remotePort: port)))
             }
         case .tunnelRefused(let peer, let hostName, let result):
-            log.notice(
-                "tunnel refused",
-                metadata: [
-                    "host": "\(hostName)", "from": "\(outerAddress(of: PeerID(rawValue: peer.id)))",
-                    "reason": "\(result)",
-                ])
+            noteTunnelRefusal(PeerID(rawValue: peer.id), hostName: hostName, result, now: now)
         }
     }
 
@@ -51,6 +48,7 @@ extension ControlPlane {
             metadata: ["tunnel": "\(tunnel)", "from": "\(outerAddress(of: identifier))", "reason": "\(reason)"])
         guard let peer = peers[identifier] else { return }
         let left = l2tp.tunnels(of: tunnel.peer).count(where: \.isEstablished)
+        noteTunnelEnd(of: identifier, wasEstablished: left < peer.tunnelCount, reason, now: now)
         peers[identifier]?.tunnelCount = left
         guard left == 0 else { return }
         // Without a tunnel the peer's SAs are of no use for long; one that we hang up loses them in a moment.
@@ -61,8 +59,10 @@ extension ControlPlane {
     private mutating func sessionEstablished(_ session: L2TPSession, now: Instant) {
         let identifier = PeerID(rawValue: session.peer.id)
         guard let peer = peers[identifier], !isShuttingDown, clientSessions.count < configuration.limits.sessions else {
+            if !isShuttingDown { noteFailure(of: identifier, .sessionLimitReached, .call, now: now) }
             return l2tp.disconnectSession(session.id, result: .disconnect(.noFacilities), now: now)
         }
+        advanceDialIn(of: identifier, to: .session)
         let name = nextSessionIdentifier()
         let slot = allocateSessionSlot(worker: peer.worker)
         let client = ClientSession(
@@ -125,45 +125,42 @@ extension ControlPlane {
         clientSessions[identifier]?.user = user
         let verdict = users.verify(
             user: user, proof: proof, from: peer.path.remote.address, now: now)
-        let metadata: Logger.Metadata = [
-            "user": "\(user)", "from": "\(peer.path.remote)", "session": "\(identifier)",
-        ]
         let outcome: AuthenticationOutcome
         switch verdict {
-        case .accepted(let account, let acceptance):
-            outcome = admit(identifier, account, acceptance, metadata, now: now)
-        case .wrongPassword:
-            outcome = refuse("dial-in refused: the password is wrong", "Authentication failed", metadata)
-        case .unknownUser:
-            outcome = refuse("dial-in refused: no such user", "Authentication failed", metadata)
-        case .slowedDown:
-            outcome = refuse("dial-in refused: too many guesses", "Authentication failed", metadata)
+        case .accepted(let account, let acceptance): outcome = admit(identifier, account, acceptance, now: now)
+        // Who guesses names is not to learn which of them exist.
+        case .wrongPassword: outcome = refuse(identifier, .wrongPassword, "Authentication failed", now: now)
+        case .unknownUser: outcome = refuse(identifier, .unknownUser, "Authentication failed", now: now)
+        case .slowedDown: outcome = refuse(identifier, .guessesSlowed, "Authentication failed", now: now)
         }
         clientSessions[identifier]?.link.authenticated(outcome, now: now)
     }
 
+    /// Refuses a user, and says `text` to the client.
     private mutating func refuse(
-        _ message: Logger.Message, _ text: String, _ metadata: Logger.Metadata
+        _ identifier: UInt64, _ reason: FailureReason, _ text: String, now: Instant
     ) -> AuthenticationOutcome {
         counters.count(.usersRefused)
-        log.notice(message, metadata: metadata)
+        if let session = clientSessions[identifier] {
+            noteFailure(of: session.peer, reason, .userAuthentication, user: session.user, now: now)
+            clientSessions[identifier]?.isExplained = true
+        }
         return .refused(message: text)
     }
 
     /// The user is who he says; whether he comes in depends on limits and addresses.
     private mutating func admit(
-        _ identifier: UInt64, _ account: User, _ acceptance: ProofAcceptance, _ metadata: Logger.Metadata,
-        now: Instant
+        _ identifier: UInt64, _ account: User, _ acceptance: ProofAcceptance, now: Instant
     ) -> AuthenticationOutcome {
         clientSessions[identifier]?.user = account.name
         let others = clientSessions.values.count {
             $0.user == account.name && $0.address != nil && $0.identifier != identifier
         }
         if let most = configuration.limits.sessionsPerUser, others >= most {
-            return refuse("dial-in refused: the user has too many sessions", "Too many sessions", metadata)
+            return refuse(identifier, .userSessionLimitReached, "Too many sessions", now: now)
         }
         guard let address = clientSessions[identifier]?.address ?? lease(for: account, now: now) else {
-            return refuse("dial-in refused: no address is free", "No address is free", metadata)
+            return refuse(identifier, .noAddressFree, "No address is free", now: now)
         }
         clientSessions[identifier]?.address = address
         counters.count(.usersAccepted)
@@ -203,6 +200,7 @@ extension ControlPlane {
                         compressesProtocol: network.framing.compressesProtocol))))
         routes.set(address, to: RouteTable.Entry(worker: session.worker, slot: session.slot))
         if session.since == nil { counters.count(.sessionsStarted) }
+        peers[session.peer]?.dialIn = nil
         clientSessions[identifier]?.since = session.since ?? now
         clientSessions[identifier]?.authentication = network.authenticationMethod
         log.info(
@@ -232,6 +230,7 @@ extension ControlPlane {
     private mutating func endSession(_ identifier: UInt64, _ end: SessionEnd, now: Instant) {
         guard let session = clientSessions.removeValue(forKey: identifier) else { return }
         sessionsByL2TP[session.l2tp] = nil
+        noteSessionEnd(session, session.end ?? end, now: now)
         forgetLinkDeadline(session: identifier)
         for (reason, count) in session.link.drops.nonzero { linkDrops.add(count, to: reason) }
         if let address = session.address {

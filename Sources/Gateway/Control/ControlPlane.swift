@@ -49,6 +49,7 @@ struct ControlPlane: ~Copyable {
     var keepaliveDeadline: Instant?
     /// How often OCSP responders were asked, and what came of it, by name: `ocsp.asked`, `ocsp.timedOut`, ...
     var onlineStatusCounters: [String: UInt64] = [:]
+    var failureLog = FailureLog()
     var isShuttingDown = false
     /// Whether the TUN interface was taken away from under us: the gateway has to end.
     var isInterfaceGone = false
@@ -101,6 +102,7 @@ struct ControlPlane: ~Copyable {
                 message.span.bytes, from: path.remote, to: Endpoint(address: path.local, port: port), now: now,
                 using: &random)
         case .control(let peer, let remotePort, let message):
+            advanceDialIn(of: PeerID(rawValue: peer), to: .tunnelling)
             l2tp.receive(
                 message.span.bytes, from: L2TPPeer(id: peer, port: remotePort), now: now, using: &random)
             ike.noteAlive(PeerID(rawValue: peer), now: now)
@@ -119,6 +121,7 @@ struct ControlPlane: ~Copyable {
             noteActivity(session, now: now)
         case .firstUse(let index):
             ike.noteInboundTraffic(spi: index.value)
+            if let peer = ike.peer(ofInboundSPI: index.value) { advanceDialIn(of: peer, to: .used) }
         case .limitReached(let peer, let association, let traffic):
             limitReached(PeerID(rawValue: peer), association, traffic, now: now)
         case .unknownSPI(let index, let path):
@@ -280,6 +283,8 @@ enum ControlEvent: UInt8, CaseIterable, Sendable {
     case quickModes
     /// Dial-ins refused by IKE.
     case ikeRefusals
+    /// Dial-ins that came to nothing, whatever the reason.
+    case dialInsRefused
     /// Users let in.
     case usersAccepted
     /// Wrong passwords, unknown users, guesses too fast.

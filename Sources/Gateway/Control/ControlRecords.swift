@@ -28,17 +28,47 @@ struct Peer {
     /// Whether the worker knows it: from its first IPsec SA on.
     var isInstalled = false
     var identity: IKEIdentity
+    /// What kind of client it is, where its vendor ids tell.
+    var client: FailedClientKind?
     var ikeSuite: PhaseOneSuite
     /// Both cookies of its newest IKE SA; nil when that is gone.
     var cookies: IKECookies?
     /// The oldest first; the last confirmed one is used for sending.
     var associations: [Association] = []
     var tunnelCount = 0
+    /// How far its dial-in has come; nil where there is none, or none that has anything left to explain.
+    var dialIn: DialIn?
     /// Why it is being hung up, if it is.
     var farewell: SessionEnd?
 
     /// The pair that packets to the peer go by.
     var current: Association? { associations.last { $0.isConfirmed } ?? associations.last }
+}
+
+/// A dial-in of a peer's that has yet to come to a session, or to a failure that is told.
+struct DialIn {
+    /// The steps behind it.
+    enum Stage: Int, Comparable {
+        /// IKE has authenticated it.
+        case authenticated
+        /// It asked for IPsec.
+        case quickMode
+        /// It confirmed the IPsec SAs.
+        case confirmed
+        /// A packet came in them.
+        case used
+        /// L2TP came.
+        case tunnelling
+        /// It has a tunnel.
+        case tunnel
+        /// It has a session, which tells its own end.
+        case session
+
+        static func < (left: Stage, right: Stage) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    var stage = Stage.authenticated
+    let since: Instant
 }
 
 /// A PPP session as the control loop knows it.
@@ -61,6 +91,8 @@ struct ClientSession {
     var authentication: AuthenticationMethod?
     /// Why it ends, where that is known before L2TP says so.
     var end: SessionEnd?
+    /// Whether why it came to nothing is told already.
+    var isExplained = false
 }
 
 /// Why a session ended, for the log and the operator.

@@ -59,6 +59,12 @@ public struct OperatorConsole {
         return statistics
     }
 
+    /// The last refused dial-ins, the newest first.
+    public func failures() throws(OperatorFailure) -> [FailureRecord] {
+        guard case .failures(let failures) = try ask(.failures) else { throw .notUnderstood(path: path) }
+        return failures
+    }
+
     /// Hangs up.
     public func drop(_ selector: DropSelector) throws(OperatorFailure) -> DropResult {
         guard case .dropped(let result) = try ask(.drop(selector)) else { throw .notUnderstood(path: path) }

@@ -38,6 +38,8 @@ public enum OperatorRequest: Equatable, Sendable {
     case tunnels
     /// What was counted.
     case statistics
+    /// Whose dial-ins came to nothing, and why.
+    case failures
     /// Hang up.
     case drop(DropSelector)
 }
@@ -50,6 +52,8 @@ public enum OperatorResponse: Equatable, Sendable {
     case tunnels([TunnelRecord])
     /// What was counted.
     case statistics(StatisticsRecord)
+    /// The last refused dial-ins, the newest first.
+    case failures([FailureRecord])
     /// Who was hung up.
     case dropped(DropResult)
     /// Why nothing was done.
@@ -93,10 +97,12 @@ extension OperatorRequest: Codable {
         case "sessions": self = .sessions
         case "tunnels": self = .tunnels
         case "statistics": self = .statistics
+        case "failures": self = .failures
         case "drop": self = .drop(try Self.selector(container, keys))
         default:
             throw OperatorRefusal(
-                message: "\(ValueRules.quoted(command)) is no command; there are sessions, tunnels, statistics, drop")
+                message: "\(ValueRules.quoted(command)) is no command; there are "
+                    + "sessions, tunnels, statistics, failures, drop")
         }
     }
 
@@ -132,6 +138,7 @@ extension OperatorRequest: Codable {
         case .sessions: try container.encode("sessions", forKey: Name.command)
         case .tunnels: try container.encode("tunnels", forKey: Name.command)
         case .statistics: try container.encode("statistics", forKey: Name.command)
+        case .failures: try container.encode("failures", forKey: Name.command)
         case .drop(let selector):
             try container.encode("drop", forKey: Name.command)
             switch selector {
@@ -145,7 +152,7 @@ extension OperatorRequest: Codable {
 }
 
 extension OperatorResponse: Codable {
-    private enum CodingKeys: String, CodingKey { case sessions, tunnels, statistics, dropped, error }
+    private enum CodingKeys: String, CodingKey { case sessions, tunnels, statistics, failures, dropped, error }
 
     /// Reads an answer.
     public init(from decoder: any Decoder) throws {
@@ -156,6 +163,8 @@ extension OperatorResponse: Codable {
             self = .tunnels(tunnels)
         } else if let statistics = try container.decodeIfPresent(StatisticsRecord.self, forKey: .statistics) {
             self = .statistics(statistics)
+        } else if let failures = try container.decodeIfPresent([FailureRecord].self, forKey: .failures) {
+            self = .failures(failures)
         } else if let dropped = try container.decodeIfPresent(DropResult.self, forKey: .dropped) {
             self = .dropped(dropped)
         } else {
@@ -170,6 +179,7 @@ extension OperatorResponse: Codable {
         case .sessions(let sessions): try container.encode(sessions, forKey: .sessions)
         case .tunnels(let tunnels): try container.encode(tunnels, forKey: .tunnels)
         case .statistics(let statistics): try container.encode(statistics, forKey: .statistics)
+        case .failures(let failures): try container.encode(failures, forKey: .failures)
         case .dropped(let dropped): try container.encode(dropped, forKey: .dropped)
         case .error(let message): try container.encode(message, forKey: .error)
         }

@@ -8,6 +8,8 @@ public protocol OperatorState: ~Copyable {
     func tunnels() -> [TunnelRecord]
     /// What was counted.
     func statistics() -> StatisticsRecord
+    /// The last refused dial-ins, the newest first.
+    func failures() -> [FailureRecord]
     /// Hangs up cleanly (CDN, StopCCN, Deletes) whomever `selector` means, and says whom.
     mutating func drop(_ selector: DropSelector) -> DropResult
 }
@@ -27,6 +29,7 @@ public enum OperatorService {
             case .sessions: response = .sessions(state.sessions())
             case .tunnels: response = .tunnels(state.tunnels())
             case .statistics: response = .statistics(state.statistics())
+            case .failures: response = .failures(state.failures())
             case .drop(let selector): response = .dropped(state.drop(selector))
             }
         } catch {

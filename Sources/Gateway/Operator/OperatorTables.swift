@@ -60,10 +60,10 @@ public enum OperatorTables {
         return Array(TextTable.lines([("", .left), ("", .right)], rows).dropFirst())
     }
 
-    private static func outer(_ address: String, _ port: UInt16) -> String {
+    static func outer(_ address: String, _ port: UInt16) -> String {
         guard port != 0 else { return address }
         return address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
     }
 
-    private static func time(_ date: Date) -> String { date.formatted(Date.ISO8601FormatStyle()) }
+    static func time(_ date: Date) -> String { date.formatted(Date.ISO8601FormatStyle()) }
 }

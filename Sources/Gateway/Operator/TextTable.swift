@@ -37,7 +37,7 @@ enum TextTable {
     }
 
     /// What a client chose for a name must not steer the operator's terminal.
-    private static func clean(_ cell: String) -> String {
+    static func clean(_ cell: String) -> String {
         String(
             String.UnicodeScalarView(
                 cell.unicodeScalars.map {

@@ -60,7 +60,10 @@ extension IKEEngine {
             if try repeatAnswer(of: association, to: message) { return }
             throw .changedFirstMessage
         }
-        guard failures.allows(address, now: now) else { throw .addressSlowed }
+        guard failures.allows(address, now: now) else {
+            refuseFirst(message, step: .aggressiveMode, reason: .addressSlowed, now: now)
+            throw .addressSlowed
+        }
         let exchange = try readAggressiveOffer(message, now: now, using: &generator)
         guard aggressive.count(of: address) < limits.aggressivePerAddressMaximum else { throw .tooManyUnauthenticated }
         // Half of the queue is left to those who have shown that they receive.

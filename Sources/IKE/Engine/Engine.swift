@@ -19,7 +19,7 @@ public struct IKEEngine: Sendable {
     var refusedFirstMessages: Set<FirstMessageKey> = []
     /// The same in the order of their numbers, for their deadlines.
     var refusals: [UInt64: FirstMessageKey] = [:]
-    private var lastRefusal: UInt64 = 0
+    var lastRefusal: UInt64 = 0
     /// Exchanges that have not shown message 3.
     var halfOpen = ArrivalList()
     /// Exchanges between message 3 and message 5.
@@ -43,6 +43,7 @@ public struct IKEEngine: Sendable {
     var workTargets: [UInt64: WorkTarget] = [:]
     var notifyLimit: RateLimit
     var refusalLimit: RateLimit
+    var strangerRefusalLimit: RateLimit
     var aggressiveLimit: RateLimit
     var unknownSPILimit: RateLimit
     private var transmits = BoundedQueue<(transmit: IKETransmit, message: [UInt8])>()
@@ -114,6 +115,7 @@ public struct IKEEngine: Sendable {
         }
         notifyLimit = second(limits.notifiesPerSecond)
         refusalLimit = second(limits.refusalsPerSecond)
+        strangerRefusalLimit = second(limits.strangerRefusalsPerSecond)
         unknownSPILimit = second(limits.unknownSPIsPerSecond)
         aggressiveLimit = second(limits.aggressivePerSecond)
     }
@@ -221,13 +223,13 @@ public struct IKEEngine: Sendable {
         if initiations.contains(cookie) {
             return failInitiation(cookie, reason: .noAnswer, now: now, using: &generator)
         }
-        guard var association = associations.removeValue(forKey: cookie) else { return }
-        forgetFirstMessage(of: association)
+        guard var association = associations[cookie] else { return }
         guard association.established != nil else {
-            forgetHalfOpen(cookie)
-            drops.count(.halfOpenExpired)
-            return
+            noteUnfinished(association, now: now)
+            forgetExchange(cookie)
+            return drops.count(.halfOpenExpired)
         }
+        forgetFirstMessage(of: association)
         association.answered = nil
         association.olderRequests = []
         associations[cookie] = association
@@ -306,39 +308,7 @@ public struct IKEEngine: Sendable {
         return PeerID(rawValue: lastPeer)
     }
 
-    // MARK: - Refusals
-
-    /// Records a refusal, unless there were too many.
-    mutating func refuse(
-        _ path: IKEPath, _ cookies: IKECookies, peer: PeerID?, step: IKEStep, reason: IKERefusalReason,
-        offers: [IKERefusedOffer] = [], detail: String = "", now: Instant
-    ) {
-        guard refusalLimit.take(now) else { return drops.count(.refusalRateLimited) }
-        emit(
-            .refused(
-                IKERefusal(
-                    remote: path.remote, local: path.local, cookies: cookies, peer: peer, step: step, reason: reason,
-                    offers: offers, detail: detail)))
-    }
-
-    /// Records the refusal of a first message, once for all its repetitions.
-    mutating func refuseFirst(
-        _ message: Incoming, step: IKEStep, reason: IKERefusalReason, offers: [IKERefusedOffer] = [],
-        detail: String = "", now: Instant
-    ) {
-        let key = FirstMessageKey(
-            initiatorCookie: message.header.cookies.initiator, remote: message.path.remote)
-        guard !refusedFirstMessages.contains(key) else { return }
-        if refusedFirstMessages.count < limits.refusalsRememberedMaximum {
-            refusedFirstMessages.insert(key)
-            lastRefusal += 1
-            refusals[lastRefusal] = key
-            deadlines.set(.refusal(lastRefusal), now + limits.exchangeLifetime)
-        }
-        refuse(
-            message.path, message.header.cookies, peer: nil, step: step, reason: reason, offers: offers, detail: detail,
-            now: now)
-    }
+    // MARK: - Notifies
 
     /// Sends a Notify in clear, which nobody may believe but which spares an honest peer its retransmissions. Never more
     /// than 1.5 times the bytes that it answers, and never many.

@@ -72,7 +72,10 @@ extension IKEEngine {
             if try repeatAnswer(of: association, to: message) { return }
             throw .changedFirstMessage
         }
-        guard failures.allows(remote.address, now: now) else { throw .addressSlowed }
+        guard failures.allows(remote.address, now: now) else {
+            refuseFirst(message, step: .mainModeOffer, reason: .addressSlowed, now: now)
+            throw .addressSlowed
+        }
         let chain = try PayloadChain(
             parsing: message.body, first: message.header.nextPayload, padded: false, limit: limits.payloadsMaximum)
         try chain.check(.mainModeFirst)

@@ -72,6 +72,7 @@ extension IKEEngine {
                         suite: request.chosen.suite, encapsulation: established.encapsulation(in: request.chosen.mode),
                         group: request.chosen.group, replaces: nil)))
         } catch {
+            noteRefusal(of: error, established, message, now: now)
             sendRefusal(of: error, established, message, now: now, using: &generator)
             throw error
         }

@@ -43,6 +43,16 @@ public enum IKEOfferAttribute: String, Sendable {
     case unknownAttribute
 }
 
+/// An attribute of an offer that is not acceptable.
+public struct IKEOfferMismatch: Sendable, Hashable {
+    /// Which.
+    public let attribute: IKEOfferAttribute
+    /// What the offer has there, in our names as far as we know them.
+    public let offered: String
+    /// What we would accept there, the most wanted first; empty where that is no list of names.
+    public let accepted: [String]
+}
+
 /// One offer that was not acceptable, and why.
 public struct IKERefusedOffer: Sendable, Hashable, CustomStringConvertible {
     /// The proposal's number.
@@ -51,14 +61,54 @@ public struct IKERefusedOffer: Sendable, Hashable, CustomStringConvertible {
     public let transform: UInt8
     /// The offer in our names, as far as we know them.
     public let offer: String
-    /// The first attribute that we do not accept.
-    public let attribute: IKEOfferAttribute
+    /// All attributes that we do not accept, at least one.
+    public let mismatches: [IKEOfferMismatch]
 
     /// The most offers that one record lists.
     static let listMaximum = 32
 
-    /// Such as `1.4 3des-sha1-modp1024: encryption`.
-    public var description: String { "\(proposal).\(transform) \(offer): \(attribute.rawValue)" }
+    /// The first attribute that we do not accept.
+    public var attribute: IKEOfferAttribute { mismatches.first?.attribute ?? .unknownAttribute }
+
+    /// Such as `1.4 3des-sha1-modp1024`.
+    public var numberedOffer: String { "\(proposal).\(transform) \(offer)" }
+
+    /// Such as `1.4 3des-sha1-modp1024: encryption, group`.
+    public var description: String {
+        "\(numberedOffer): \(mismatches.map(\.attribute.rawValue).joined(separator: ", "))"
+    }
+}
+
+/// An offer that is not acceptable, as it is found; put into words only where no other was.
+struct UnacceptableOffer {
+    var proposal: Proposal
+    var transform: Transform
+    /// All attributes that are not acceptable.
+    var attributes: [IKEOfferAttribute]
+
+    /// Offers in words. `offered` says what one has in an attribute, `accepted` what would be accepted there.
+    static func described(
+        _ offers: [UnacceptableOffer], name: (UnacceptableOffer) -> String,
+        offered: (IKEOfferAttribute, UnacceptableOffer) -> String, accepted: (IKEOfferAttribute) -> [String]
+    ) -> [IKERefusedOffer] {
+        // The lists are the same for all, and made once.
+        var lists: [IKEOfferAttribute: [String]] = [:]
+        for attribute in Set(offers.flatMap(\.attributes)) { lists[attribute] = accepted(attribute) }
+        return offers.map { offer in
+            IKERefusedOffer(
+                proposal: offer.proposal.number, transform: offer.transform.number, offer: name(offer),
+                mismatches: offer.attributes.map {
+                    IKEOfferMismatch(attribute: $0, offered: offered($0, offer), accepted: lists[$0] ?? [])
+                })
+        }
+    }
+}
+
+/// Why an offer cannot be taken.
+struct OfferMismatch: Error {
+    let attributes: [IKEOfferAttribute]
+    init(_ attributes: IKEOfferAttribute...) { self.attributes = attributes }
+    init(_ attributes: [IKEOfferAttribute]) { self.attributes = attributes }
 }
 
 /// What came of an offer.
@@ -115,7 +165,7 @@ struct PhaseOneNegotiation {
     /// The transform of the peer's that stands highest in our order, of all proposals together.
     func choose(from payload: SecurityAssociationPayload) -> NegotiationResult<ChosenPhaseOne> {
         var best: (rank: [Int], choice: ChosenPhaseOne)?
-        var refused: [IKERefusedOffer] = []
+        var refused: [UnacceptableOffer] = []
         for proposal in payload.proposals {
             for transform in proposal.transforms {
                 switch evaluate(transform, protocolID: proposal.protocolID) {
@@ -130,13 +180,26 @@ struct PhaseOneNegotiation {
                 case .failure(let mismatch):
                     guard refused.count < IKERefusedOffer.listMaximum else { continue }
                     refused.append(
-                        IKERefusedOffer(
-                            proposal: proposal.number, transform: transform.number, offer: Self.name(transform),
-                            attribute: mismatch.attribute))
+                        UnacceptableOffer(proposal: proposal, transform: transform, attributes: mismatch.attributes))
                 }
             }
         }
-        return best.map { .chosen($0.choice) } ?? .refused(refused)
+        if let best { return .chosen(best.choice) }
+        return .refused(
+            UnacceptableOffer.described(
+                refused, name: { Self.name($0.transform) }, offered: { Self.value($0, of: $1.transform) },
+                accepted: accepted))
+    }
+
+    /// What we accept in an attribute.
+    private func accepted(_ attribute: IKEOfferAttribute) -> [String] {
+        switch attribute {
+        case .encryption: algorithms.ciphers.map { "\($0)" }
+        case .hash: algorithms.hashes.map { "\($0)" }
+        case .group: algorithms.groups.map { "\($0)" }
+        case .authenticationMethod: methods.map { "\($0)" }
+        case .integrity, .life, .encapsulationMode, .protocolID, .securityParameterIndex, .unknownAttribute: []
+        }
     }
 
     /// Weak parts come last whatever else is strong; then our order of ciphers, hashes, groups.
@@ -178,29 +241,34 @@ struct PhaseOneNegotiation {
         return (keyIKE, attributes)
     }
 
-    struct Mismatch: Error {
-        let attribute: IKEOfferAttribute
-    }
-
-    private typealias Evaluation = Result<(PhaseOneSuite, PhaseOneAuthenticationMethod, Life), Mismatch>
+    private typealias Evaluation = Result<(PhaseOneSuite, PhaseOneAuthenticationMethod, Life), OfferMismatch>
 
     private func evaluate(_ transform: Transform, protocolID: UInt8) -> Evaluation {
-        let refuse = { (attribute: IKEOfferAttribute) in Evaluation.failure(Mismatch(attribute: attribute)) }
-        guard protocolID == ProtocolID.isakmp, transform.id == Self.keyIKE else { return refuse(.protocolID) }
-        guard let numbers = transform.numbers(single: Class.single, repeated: Class.repeated) else {
-            return refuse(.unknownAttribute)
+        guard protocolID == ProtocolID.isakmp, transform.id == Self.keyIKE else {
+            return .failure(OfferMismatch(.protocolID))
         }
-        guard let cipher = Self.cipher(numbers), algorithms.ciphers.contains(cipher) else { return refuse(.encryption) }
-        guard let hash = Self.hash(numbers), algorithms.hashes.contains(hash) else { return refuse(.hash) }
-        let method = numbers[Class.authenticationMethod].flatMap { UInt16(exactly: $0) }
+        guard let numbers = transform.numbers(single: Class.single, repeated: Class.repeated) else {
+            return .failure(OfferMismatch(.unknownAttribute))
+        }
+        let cipher = Self.cipher(numbers).flatMap { algorithms.ciphers.contains($0) ? $0 : nil }
+        let hash = Self.hash(numbers).flatMap { algorithms.hashes.contains($0) ? $0 : nil }
+        let method = Self.method(numbers).flatMap { methods.contains($0) ? $0 : nil }
+        let group = Self.group(numbers).flatMap { algorithms.groups.contains($0) ? $0 : nil }
+        let life = Life(transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
+        if let cipher, let hash, let method, let group, let life {
+            return .success((PhaseOneSuite(cipher: cipher, hash: hash, group: group), method, life))
+        }
+        // All of them, so that who mends one does not meet the next.
+        let attributes: [(IKEOfferAttribute, isAcceptable: Bool)] = [
+            (.encryption, cipher != nil), (.hash, hash != nil), (.authenticationMethod, method != nil),
+            (.group, group != nil), (.life, life != nil),
+        ]
+        return .failure(OfferMismatch(attributes.filter { !$0.isAcceptable }.map(\.0)))
+    }
+
+    private static func method(_ numbers: [UInt16: UInt64]) -> PhaseOneAuthenticationMethod? {
+        numbers[Class.authenticationMethod].flatMap { UInt16(exactly: $0) }
             .flatMap(PhaseOneAuthenticationMethod.init(rawValue:))
-        guard let method, methods.contains(method) else { return refuse(.authenticationMethod) }
-        guard let group = Self.group(numbers), algorithms.groups.contains(group) else { return refuse(.group) }
-        guard
-            let life = Life(
-                transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
-        else { return refuse(.life) }
-        return .success((PhaseOneSuite(cipher: cipher, hash: hash, group: group), method, life))
     }
 
     private static func cipher(_ numbers: [UInt16: UInt64]) -> CBCCipher? {
@@ -229,16 +297,25 @@ struct PhaseOneNegotiation {
         numbers[Class.group].flatMap { UInt16(exactly: $0) }.flatMap(DiffieHellmanGroup.init(rawValue:))
     }
 
-    /// The offer in words, numbers where we have no name.
+    /// The offer in words.
     static func name(_ transform: Transform) -> String {
-        let numbers = Dictionary(
-            transform.attributes.compactMap { attribute in attribute.number.map { (attribute.type, $0) } },
-            uniquingKeysWith: { first, _ in first })
+        [IKEOfferAttribute.encryption, .hash, .group].map { value($0, of: transform) }.joined(separator: "-")
+    }
+
+    /// What the offer has in an attribute, in words; numbers where we have no name.
+    private static func value(_ attribute: IKEOfferAttribute, of transform: Transform) -> String {
+        let numbers = transform.firstNumbers
         let unknown = { (kind: UInt16) in numbers[kind].map { "(\($0))" } ?? "none" }
-        let cipher = cipher(numbers).map { "\($0)" } ?? "cipher" + unknown(Class.encryption)
-        let hash = hash(numbers).map { "\($0)" } ?? "hash" + unknown(Class.hash)
-        let group = group(numbers).map { "\($0)" } ?? "group" + unknown(Class.group)
-        return "\(cipher)-\(hash)-\(group)"
+        switch attribute {
+        case .encryption: return cipher(numbers).map { "\($0)" } ?? "cipher" + unknown(Class.encryption)
+        case .hash: return hash(numbers).map { "\($0)" } ?? "hash" + unknown(Class.hash)
+        case .group: return group(numbers).map { "\($0)" } ?? "group" + unknown(Class.group)
+        case .authenticationMethod:
+            return method(numbers).map { "\($0)" } ?? "method" + unknown(Class.authenticationMethod)
+        case .life: return "type" + unknown(Class.lifeType) + " duration" + unknown(Class.lifeDuration)
+        case .protocolID: return "transform(\(transform.id))"
+        case .integrity, .encapsulationMode, .securityParameterIndex, .unknownAttribute: return ""
+        }
     }
 }
 
@@ -253,5 +330,12 @@ extension Transform {
             else { return nil }
         }
         return numbers
+    }
+
+    /// The numbers of the attributes by type, for words about an offer; the first where one is there twice.
+    var firstNumbers: [UInt16: UInt64] {
+        Dictionary(
+            attributes.compactMap { attribute in attribute.number.map { (attribute.type, $0) } },
+            uniquingKeysWith: { first, _ in first })
     }
 }

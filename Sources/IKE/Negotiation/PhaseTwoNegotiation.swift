@@ -95,7 +95,7 @@ struct PhaseTwoNegotiation {
 
     func choose(from payload: SecurityAssociationPayload) -> NegotiationResult<ChosenPhaseTwo> {
         var best: (rank: [Int], choice: ChosenPhaseTwo)?
-        var refused: [IKERefusedOffer] = []
+        var refused: [UnacceptableOffer] = []
         for (index, proposal) in payload.proposals.enumerated() {
             // Proposals of one number stand together: ESP and AH, or ESP and IPComp (RFC 2408 section 4.2).
             let isCombined = payload.proposals.enumerated().contains {
@@ -109,14 +109,32 @@ struct PhaseTwoNegotiation {
                 case .failure(let mismatch):
                     guard refused.count < IKERefusedOffer.listMaximum else { continue }
                     refused.append(
-                        IKERefusedOffer(
-                            proposal: proposal.number, transform: transform.number,
-                            offer: Self.name(transform, of: proposal),
-                            attribute: mismatch.attribute))
+                        UnacceptableOffer(proposal: proposal, transform: transform, attributes: mismatch.attributes))
                 }
             }
         }
-        return best.map { .chosen($0.choice) } ?? .refused(refused)
+        if let best { return .chosen(best.choice) }
+        return .refused(
+            UnacceptableOffer.described(
+                refused, name: { Self.name($0.transform, of: $0.proposal) }, offered: { Self.value($0, of: $1) },
+                accepted: accepted))
+    }
+
+    /// What we accept in an attribute.
+    private func accepted(_ attribute: IKEOfferAttribute) -> [String] {
+        switch attribute {
+        case .encryption: algorithms.ciphers.map { "\($0)" }
+        case .integrity: algorithms.integrities.map { "\($0)" }
+        case .group: hasKeyExchange ? groups.map { "\($0)" } : ["none: the message has no KE payload"]
+        case .encapsulationMode:
+            switch path {
+            case .unknown: ["transport"]
+            case .direct: ["transport", "UDP-encapsulated transport"]
+            case .translated: ["UDP-encapsulated transport"]
+            }
+        case .protocolID: ["esp alone"]
+        case .hash, .authenticationMethod, .life, .securityParameterIndex, .unknownAttribute: []
+        }
     }
 
     private func rank(_ choice: ChosenPhaseTwo) -> [Int] {
@@ -131,47 +149,47 @@ struct PhaseTwoNegotiation {
 
     private func evaluate(
         _ transform: Transform, of proposal: Proposal, isCombined: Bool
-    ) -> Result<ChosenPhaseTwo, PhaseOneNegotiation.Mismatch> {
-        let refuse = { (attribute: IKEOfferAttribute) in
-            Result<ChosenPhaseTwo, PhaseOneNegotiation.Mismatch>.failure(.init(attribute: attribute))
-        }
-        guard proposal.protocolID == ProtocolID.esp, !isCombined else { return refuse(.protocolID) }
+    ) -> Result<ChosenPhaseTwo, OfferMismatch> {
+        guard proposal.protocolID == ProtocolID.esp, !isCombined else { return .failure(OfferMismatch(.protocolID)) }
         // SPIs of 1 to 255 are reserved and 0 is none (RFC 4303 section 2.1).
         let spi = proposal.securityParameterIndex.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         guard proposal.securityParameterIndex.count == 4, let outboundSPI = UInt32(exactly: spi), outboundSPI > 255
-        else {
-            return refuse(.securityParameterIndex)
-        }
+        else { return .failure(OfferMismatch(.securityParameterIndex)) }
         guard let numbers = transform.numbers(single: Class.single, repeated: Class.repeated) else {
-            return refuse(.unknownAttribute)
+            return .failure(OfferMismatch(.unknownAttribute))
         }
-        guard let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]),
-            algorithms.ciphers.contains(cipher)
-        else { return refuse(.encryption) }
-        var integrity = Self.integrity(numbers)
-        if cipher.isCombined {
-            guard numbers[Class.authentication] == nil else { return refuse(.integrity) }
-        } else {
-            guard let wanted = integrity, algorithms.integrities.contains(wanted), wanted != .hmacSHA256Truncated96
-            else {
-                return refuse(.integrity)
-            }
-            if wanted == .hmacSHA256, algorithms.truncatesSHA256 { integrity = .hmacSHA256Truncated96 }
-        }
-        guard let mode = mode(numbers) else { return refuse(.encapsulationMode) }
+        let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength])
+            .flatMap { algorithms.ciphers.contains($0) ? $0 : nil }
+        let integrity = integrity(numbers, transform: transform)
+        let mode = mode(numbers)
         let group = numbers[Class.group].flatMap { UInt16(exactly: $0) }.flatMap(DiffieHellmanGroup.init(rawValue:))
         let isGroupLegal =
             numbers[Class.group] == nil ? !hasKeyExchange : hasKeyExchange && group.map(groups.contains) ?? false
-        guard isGroupLegal else { return refuse(.group) }
-        guard
-            let life = Life(
-                transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
-        else { return refuse(.life) }
-        let suite = ESPNegotiatedSuite(cipher: cipher, integrity: cipher.isCombined ? nil : integrity)
-        return .success(
-            ChosenPhaseTwo(
-                suite: suite, life: life, mode: mode, group: group, proposalNumber: proposal.number,
-                outboundSPI: outboundSPI, transform: transform))
+        let life = Life(transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
+        if let cipher, case .some(let integrity) = integrity, let mode, isGroupLegal, let life {
+            return .success(
+                ChosenPhaseTwo(
+                    suite: ESPNegotiatedSuite(cipher: cipher, integrity: integrity), life: life, mode: mode,
+                    group: group, proposalNumber: proposal.number, outboundSPI: outboundSPI, transform: transform))
+        }
+        // All of them, so that who mends one does not meet the next.
+        let attributes: [(IKEOfferAttribute, isAcceptable: Bool)] = [
+            (.encryption, cipher != nil), (.integrity, integrity != nil), (.encapsulationMode, mode != nil),
+            (.group, isGroupLegal), (.life, life != nil),
+        ]
+        return .failure(OfferMismatch(attributes.filter { !$0.isAcceptable }.map(\.0)))
+    }
+
+    /// The integrity algorithm, `.some(nil)` for a cipher that authenticates itself; nil where it is not acceptable.
+    private func integrity(_ numbers: [UInt16: UInt64], transform: Transform) -> ESPIntegrity?? {
+        let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength])
+        if cipher?.isCombined == true { return numbers[Class.authentication] == nil ? .some(nil) : nil }
+        // Of a cipher that we do not know nobody can say whether it needs one.
+        if cipher == nil, numbers[Class.authentication] == nil { return .some(nil) }
+        guard let wanted = Self.integrity(numbers), algorithms.integrities.contains(wanted),
+            wanted != .hmacSHA256Truncated96
+        else { return nil }
+        return wanted == .hmacSHA256 && algorithms.truncatesSHA256 ? .hmacSHA256Truncated96 : wanted
     }
 
     /// The mode, where it is transport and fits what is known of NATs. Where the attribute is missing the choice is ours
@@ -195,25 +213,41 @@ struct PhaseTwoNegotiation {
 
     /// The offer in words, numbers where we have no name.
     static func name(_ transform: Transform, of proposal: Proposal) -> String {
-        let numbers = Dictionary(
-            transform.attributes.compactMap { attribute in attribute.number.map { (attribute.type, $0) } },
-            uniquingKeysWith: { first, _ in first })
-        let prefix =
-            switch proposal.protocolID {
-            case ProtocolID.esp: "esp"
-            case ProtocolID.authenticationHeader: "ah"
-            case ProtocolID.compression: "ipcomp"
-            default: "protocol(\(proposal.protocolID))"
-            }
-        let cipher =
-            ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]).map { "\($0)" }
-            ?? "transform(\(transform.id))"
-        var name = "\(prefix) \(cipher)"
-        if let number = numbers[Class.authentication] {
-            name += Self.integrity(numbers).map { "-\($0)" } ?? "-auth(\(number))"
-        }
+        let numbers = transform.firstNumbers
+        let offer = UnacceptableOffer(proposal: proposal, transform: transform, attributes: [])
+        var name = "\(value(.protocolID, of: offer)) \(value(.encryption, of: offer))"
+        if numbers[Class.authentication] != nil { name += "-\(value(.integrity, of: offer))" }
         if let number = numbers[Class.encapsulationMode] { name += " mode \(number)" }
         if let number = numbers[Class.group] { name += " group \(number)" }
         return name
+    }
+
+    /// What the offer has in an attribute, in words; numbers where we have no name.
+    private static func value(_ attribute: IKEOfferAttribute, of offer: UnacceptableOffer) -> String {
+        let transform = offer.transform
+        let numbers = transform.firstNumbers
+        let unknown = { (kind: UInt16) in numbers[kind].map { "(\($0))" } ?? "none" }
+        switch attribute {
+        case .encryption:
+            return ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]).map { "\($0)" }
+                ?? "transform(\(transform.id))"
+        case .integrity: return integrity(numbers).map { "\($0)" } ?? "auth" + unknown(Class.authentication)
+        case .group:
+            let group = numbers[Class.group].flatMap { UInt16(exactly: $0) }
+                .flatMap(DiffieHellmanGroup.init(rawValue:))
+            return group.map { "\($0)" } ?? "group" + unknown(Class.group)
+        case .encapsulationMode: return "mode" + unknown(Class.encapsulationMode)
+        case .life: return "type" + unknown(Class.lifeType) + " duration" + unknown(Class.lifeDuration)
+        case .protocolID:
+            switch offer.proposal.protocolID {
+            case ProtocolID.esp: return "esp"
+            case ProtocolID.authenticationHeader: return "ah"
+            case ProtocolID.compression: return "ipcomp"
+            default: return "protocol(\(offer.proposal.protocolID))"
+            }
+        case .securityParameterIndex:
+            return hexadecimal(offer.proposal.securityParameterIndex.prefix(16))
+        case .hash, .authenticationMethod, .unknownAttribute: return ""
+        }
     }
 }

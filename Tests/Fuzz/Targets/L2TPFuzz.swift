@@ -344,7 +344,7 @@ extension L2TPFuzz.Play {
             require(liveSessions.insert(session.id).inserted, "a session begins once")
         case .sessionEnded(let id, _): require(liveSessions.remove(id) != nil, "a session ends once")
         case .sessionFailed(let id, _): require(!liveSessions.contains(id), "what was set up has not failed")
-        case .tunnelMoved, .tunnelRefused: break
+        case .tunnelMoved, .tunnelRefused, .callRefused: break
         }
     }
 

@@ -21,6 +21,16 @@ struct IKEInitiator {
         /// Windows does not come to a gateway that says to be behind a NAT.
         var isWindows = false
         var retransmissionInterval = Duration.seconds(1)
+        /// With what it signs in the place of the pre-shared key.
+        var signature: Signature?
+    }
+
+    /// RSA, with a certificate.
+    struct Signature {
+        var certificate: Certificate
+        var key: SignatureKey
+        /// The body of the identification payload.
+        var identity: [UInt8]
     }
 
     /// A pair of IPsec SAs.
@@ -96,14 +106,17 @@ struct IKEInitiator {
     init(_ settings: Settings, generator: SeededGenerator) { (self.settings, self.generator) = (settings, generator) }
 
     private var offer: [UInt8] {
-        let attributes =
-            [0x80, 1, 0, 7, 0x80, 14, 1, 0, 0x80, 2, 0, 4, 0x80, 4] + be16(Int(settings.group.rawValue))
-            + [0x80, 3, 0, 1, 0x80, 11, 0, 1, 0x80, 12] + be16(28800)
+        let method = settings.signature == nil ? 1 : 3
+        var attributes: [UInt8] = [0x80, 1, 0, 7, 0x80, 14, 1, 0, 0x80, 2, 0, 4, 0x80, 4]
+        attributes += be16(Int(settings.group.rawValue)) + [0x80, 3] + be16(method)
+        attributes += [0x80, 11, 0, 1, 0x80, 12] + be16(28800)
         let transform: [UInt8] = [0, 0] + be16(8 + attributes.count) + [1, 1, 0, 0] + attributes
         return be32(1) + be32(1) + [0, 0] + be16(8 + transform.count) + [1, 1, 0, 1] + transform
     }
 
-    private var identity: [UInt8] { [1, 17, 1, 244] + settings.own.address.octets }
+    private var identity: [UInt8] {
+        settings.signature?.identity ?? [1, 17, 1, 244] + settings.own.address.octets
+    }
 
     // MARK: Sending
 
@@ -231,7 +244,9 @@ struct IKEInitiator {
         else { return }
         let shared = [UInt8](copying: secret.span)
         let cookies = initiatorCookie + responderCookie
-        root = hmac(Array(settings.preSharedKey.utf8), nonce + responderNonce)
+        root =
+            settings.signature == nil
+            ? hmac(Array(settings.preSharedKey.utf8), nonce + responderNonce) : hmac(nonce + responderNonce, shared)
         derivation = hmac(root, shared + cookies + [0])
         authentication = hmac(root, derivation + shared + cookies + [1])
         encryption = hmac(root, authentication + shared + cookies + [2])
@@ -246,6 +261,10 @@ struct IKEInitiator {
         responderPublic = theirs
         let hash = hmac(root, pair.publicValue + theirs + cookies + offer + identity)
         var payload = [(type: 5, body: identity), (type: 8, body: hash)]
+        if let signature = settings.signature {
+            guard let signed = try? signature.key.sign(hash: hash) else { return }
+            payload = [(5, identity), (6, [4] + signature.certificate.der), (9, signed)]
+        }
         if settings.sendsInitialContact { payload.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
         phase = .sentAuthentication
         send(encrypted(exchange: 2, id: [0, 0, 0, 0], payload), retransmit: true, now: now)

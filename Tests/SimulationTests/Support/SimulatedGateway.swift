@@ -27,6 +27,8 @@ final class SimulatedGateway {
     private(set) var tooLarge = 0
     /// What a message between the threads takes: neither end sees the other's state at once.
     static let mailDuration = Duration.microseconds(200)
+    /// The time at which certificates are looked at: the first second of 2030.
+    static let wallSeconds: Int64 = 1_893_456_000
     private var works: [(due: Instant, result: IKEWorkResult)] = []
     private var reports: [(due: Instant, report: WorkerReport)] = []
     private var commands: [(due: Instant, worker: Int, command: WorkerCommand)] = []
@@ -147,7 +149,7 @@ final class SimulatedGateway {
             case .sendIKE(let message, let local, let remote):
                 let marker: [UInt8] = local.port == IKEPort.encapsulated ? [0, 0, 0, 0] : []
                 outgoing.append(Datagram(from: local, to: remote, isRaw: false, bytes: marker + message))
-            case .compute(let work): works.append((now + .milliseconds(1), work.perform()))
+            case .compute(let work): works.append((now + .milliseconds(1), work.perform(wallSeconds: Self.wallSeconds)))
             }
         }
     }
