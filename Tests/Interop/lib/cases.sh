@@ -114,10 +114,14 @@ case_hang_up() {
     hang_up direct && no_sessions 3
 }
 
-# refused PATTERN WHAT: nobody is in, and the gateway's log says why.
+# refused PATTERN WHAT REASON: nobody is in, and the gateway's log and the newest of its failures say why.
 refused() {
+    local newest
     within 3 log_has "$1" || because "the gateway's log does not say $2" || return 1
     DETAILS="log: $(tail -c "+$LOG_MARK" "$WORK/gateway.log" | grep -iE -m1 -- "$1" | cut -c1-140)"
+    newest=$(culvert failures --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["reason"])') ||
+        because "culvert failures --json has no record" || return 1
+    [[ $newest == "$3" ]] || because "the newest failure is $newest, not $3" || return 1
     sessions_number 0 || because "there is a session: $(sessions 2>&1)"
 }
 
@@ -128,7 +132,7 @@ case_bad_psk() {
     in_guest direct 10 ipsec_down
     grep -q 'parsed ID_PROT response 0 \[ KE' "${GUEST_JOB[direct]}/charon.log" ||
         because "the exchange did not get as far as the PSK" || return 1
-    refused '(psk|pre-shared|preshared)' "that the PSK is wrong"
+    refused '(psk|pre-shared|preshared)' "that the PSK is wrong" preSharedKeyMismatch
 }
 
 case_bad_password() {
@@ -136,7 +140,7 @@ case_bad_password() {
     log_mark
     ! in_guest direct 60 "dial $(printf %q "$PSK") $ALICE wrong-one" || because "the client got in" || return 1
     [[ ${ANSWER,,} == *"authentication fail"* ]] || because "not refused by the password: $ANSWER" || return 1
-    refused 'password' "that the password is wrong" || return 1
+    refused 'password' "that the password is wrong" wrongPassword || return 1
     hang_up direct
 }
 
@@ -145,7 +149,8 @@ case_bad_user() {
     log_mark
     ! in_guest direct 60 "dial $(printf %q "$PSK") nobody-here $ALICE_PASSWORD" || because "the client got in" || return 1
     [[ ${ANSWER,,} == *"authentication fail"* ]] || because "not refused by the user: $ANSWER" || return 1
-    refused '(unknown|no such|user).*nobody-here|nobody-here.*(unknown|no such)' "that the user is unknown" || return 1
+    refused '(unknown|no such|user).*nobody-here|nobody-here.*(unknown|no such)' "that the user is unknown" \
+        unknownUser || return 1
     hang_up direct
 }
 
