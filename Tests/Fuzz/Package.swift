@@ -35,10 +35,13 @@ let package = Package(
                 "RouteTable.swift", "SlotTable.swift", "WorkerMessages.swift",
             ],
             swiftSettings: room),
+        .target(
+            name: "CertificateVectors", dependencies: ["Cryptography"], path: "Linked/Certificates",
+            swiftSettings: room),
         // The name that the double's own code knows its module by.
         .target(
-            name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography"], path: "Linked/IKE-doubles",
-            sources: ["Support", "CertificateVectors.swift"], swiftSettings: room),
+            name: "IKETests", dependencies: ["IKE", "Wire", "Cryptography", "CertificateVectors"],
+            path: "Linked/IKE-doubles", sources: ["Support"], swiftSettings: room),
         .target(
             name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], path: "Linked/L2TP-doubles",
             sources: ["Messages.swift"], swiftSettings: room),
