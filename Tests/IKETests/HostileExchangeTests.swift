@@ -30,6 +30,27 @@ struct HostileExchangeTests {
         }
     }
 
+    @Test("message 3 with payloads missing, twice, or of IKEv2: dropped, and the true one still works")
+    func keyExchangePayloads() {
+        let value = (type: 4, body: [UInt8](repeating: 2, count: 256))
+        let nonce = (type: 10, body: [UInt8](repeating: 7, count: 20))
+        let cases: [([(type: Int, body: [UInt8])], IKEDrop)] = [
+            ([value], .missingPayload), ([nonce], .missingPayload), ([value, value, nonce], .duplicatePayload),
+            ([value, nonce, nonce], .duplicatePayload), ([value, nonce, (34, [1])], .unexpectedPayload),
+            ([value, nonce, (1, Offers.strongSwan)], .unexpectedPayload),
+        ]
+        for (payloads, drop) in cases {
+            var world = World.offered()
+            world.deliver(
+                message(
+                    world.client.initiatorCookie, world.client.responderCookie, exchange: 2, first: payloads[0].type,
+                    body: chain(payloads)))
+            #expect(world.engine.drops[drop] == 1, "\(drop): \(world.drops)")
+            world.run(for: .seconds(3))
+            #expect(world.client.phase == .established)
+        }
+    }
+
     @Test("nonces of 7 and 257 bytes are refused")
     func nonces() {
         for count in [0, 7, 257] {

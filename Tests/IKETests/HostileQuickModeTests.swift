@@ -121,4 +121,52 @@ struct HostileQuickModeTests {
             #expect(world.client.notifications.count == 1)
         }
     }
+
+    @Test("a proven peer's message 1 with payloads missing, twice, of IKEv2 or of another message: refused by Notify")
+    func quickPayloads() {
+        typealias List = [(type: Int, body: [UInt8])]
+        let spi: [UInt8] = [0xc0, 1, 2, 3]
+        let offer = (type: 1, body: Offers.strongSwanQuick(spi: spi, mode: 2, combined: true))
+        let nonce = (type: 10, body: [UInt8](repeating: 7, count: 20))
+        let secret = (type: 4, body: [UInt8](repeating: 2, count: 256))
+        let identity = (type: 5, body: [1, 17, 6, 165, 192, 0, 2, 7] as [UInt8])
+        let cases: [(List, IKEDrop)] = [
+            ([nonce], .missingPayload), ([offer], .missingPayload), ([offer, nonce, nonce], .duplicatePayload),
+            ([offer, offer, nonce], .duplicatePayload), ([offer, nonce, secret, secret], .duplicatePayload),
+            ([offer, nonce, identity, identity, identity], .duplicatePayload),
+            ([offer, nonce, (20, [UInt8](repeating: 1, count: 20))], .unexpectedPayload),
+            ([offer, nonce, (33, [1, 2, 3, 4])], .unexpectedPayload), ([offer, nonce, secret], .noProposalChosen),
+            ([offer, nonce, (21, [1, 0, 0, 0, 10])], .malformedOriginalAddress),
+        ]
+        for (payloads, drop) in cases {
+            var world = World.connected()
+            var bytes = world.client.informational(payloads, id: [9, 9, 9, 9])
+            bytes[18] = 32
+            world.deliver(bytes)
+            #expect(world.engine.drops[drop] == 1, "\(drop): \(world.drops)")
+            world.run(for: .seconds(1))
+            #expect(world.client.notifications.count == 1 && world.ready.count == 1)
+        }
+    }
+
+    @Test("groups of perfect forward secrecy that there are not, or whose public value cannot be (CVE-2014-9221)")
+    func quickGroups() {
+        for (group, length) in [(1025, 256), (0, 256), (65535, 0), (14, 255), (14, 0), (19, 65)] {
+            var world = World.connected()
+            let attributes = Offers.phaseTwo(
+                mode: 2, integrity: 2, bits: 128, group: group, life: basic(1, 1) + basic(2, 3600))
+            let offer = securityAssociation(
+                proposal(number: 1, protocolID: 3, spi: [1, 2, 3, 4], last: true, transforms: [(12, attributes)]))
+            var bytes = world.client.informational(
+                [
+                    (1, offer), (10, [UInt8](repeating: 7, count: 20)), (4, [UInt8](repeating: 2, count: length)),
+                ], id: [9, 9, 9, 9])
+            bytes[18] = 32
+            world.deliver(bytes)
+            let isKnown = group == 14 || group == 19
+            #expect(world.engine.drops[isKnown ? .publicValueLength : .noProposalChosen] == 1, "\(group) \(length)")
+            let hasWork = world.engine.pollWork() != nil
+            #expect(world.requests.count == 1 && !hasWork)
+        }
+    }
 }
