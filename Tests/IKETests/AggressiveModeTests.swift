@@ -54,6 +54,19 @@ struct AggressiveModeTests {
         }
     }
 
+    @Test(
+        "strongSwan's message 3 detects by the ports that it has floated to: the gateway is not behind a NAT for that")
+    func translatedByFloatedPorts() {
+        var settings = Self.settings()
+        settings.detectsByFloatedPorts = true
+        var world = Self.world(settings)
+        world.translate()
+        world.client.settings.identity = settings.identity
+        world.dialIn()
+        #expect(world.keysAgree)
+        #expect(world.established.first?.nat == IKENATDetection(remote: true, local: false))
+    }
+
     @Test("message 3 in clear is accepted, as RFC 2409 section 5 allows")
     func clear() {
         var settings = Self.settings()

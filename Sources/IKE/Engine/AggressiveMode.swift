@@ -283,9 +283,14 @@ extension IKEEngine {
         _ identity: IKEIdentity, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
         let detections = known.offer.variant.map { chain.all($0.detectionPayload) } ?? []
-        // The initiator computed these for the port that message 1 went to; it may have floated since (RFC 3947 section 4).
-        let nat = IKENATDetection(
-            detections, algorithm: known.offer.chosen.suite.hash, cookies: association.cookies, path: association.path)
+        // Some initiators compute these for the ports of message 1, strongSwan for those that it has floated to meanwhile.
+        let found = [association.path, message.path].compactMap {
+            IKENATDetection(
+                detections, algorithm: known.offer.chosen.suite.hash, cookies: association.cookies, path: $0)
+        }
+        let nat = found.first.map { _ in
+            IKENATDetection(remote: found.allSatisfy(\.remote), local: found.allSatisfy(\.local))
+        }
         establish(
             association,
             Outcome(

@@ -41,6 +41,8 @@ struct TestInitiator {
         /// Aggressive mode with a key of this group, rather than main mode.
         var aggressiveGroup: DiffieHellmanGroup?
         var encryptsAggressiveProof = true
+        /// Whether message 3 of aggressive mode has NAT-D payloads of the ports that it floats to, as strongSwan's.
+        var detectsByFloatedPorts = false
         /// Signatures rather than a pre-shared key.
         var signature: Signature?
         var quickOffer: @Sendable (_ spi: [UInt8], _ mode: Int) -> [UInt8] = {
@@ -273,7 +275,10 @@ struct TestInitiator {
             pair.publicValue + public_ + cookies + settings.offer + settings.identity)
         var list = self.proof(of: proof)
         if settings.natTraversal, payloads.contains(where: { $0.type == detectionType }) {
-            list += [settings.server, settings.own].map { (detectionType, detection($0, keys.hash)) }
+            let floats = settings.detectsByFloatedPorts && isTranslated
+            list += [settings.server, settings.own].map {
+                (detectionType, detection(floats ? Endpoint(address: $0.address, port: 4500) : $0, keys.hash))
+            }
         }
         if settings.sendsInitialContact { list.append((11, be32(1) + [1, 16] + be16(24578) + cookies)) }
         hasFloated = isTranslated && settings.numbers != .firstDraft
