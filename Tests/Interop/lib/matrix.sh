@@ -56,7 +56,7 @@ matrix_aggressive() { # CLIENT BYTES CERTIFICATE...
         done
     done
     for authentication in group certificate:rsa4096; do
-        matrix_line "$client" direct aggressive "$authentication" aes256-sha1-ecp256 aes256-sha256 "$bytes" sa
+        matrix_line "$client" direct aggressive "$authentication" aes256-sha1-modp4096 aes256-sha256 "$bytes" sa
     done
     matrix_line "$client" nat1 aggressive group 3des-sha1-modp1536 3des-sha1 - ppp
 }
