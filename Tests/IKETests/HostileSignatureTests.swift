@@ -124,7 +124,9 @@ struct HostileSignatureTests {
         for _ in 0..<20 {
             world.dialIn(main: .milliseconds(100), quick: .zero)
         }
-        #expect(world.refusals.count == world.engine.limits.failuresPerAddressMaximum)
+        let expired = world.refusals.count { $0.reason == .certificateExpired }
+        #expect(expired == world.engine.limits.failuresPerAddressMaximum)
+        #expect(world.refusals.allSatisfy { [.certificateExpired, .addressSlowed].contains($0.reason) })
         #expect(world.engine.drops[.addressSlowed] > 0)
     }
 
