@@ -290,6 +290,7 @@ private final class AnswerReader: ChannelInboundHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch error {
         case is TooManyBytes: end(context, .failure(.tooLarge))
+        case HTTPParserError.invalidEOFState: end(context, .failure(.closedEarly))
         case is HTTPParserError: end(context, .failure(.malformed))
         default: end(context, .failure(.closedEarly))
         }

@@ -187,9 +187,9 @@ struct OnlineStatusDialInTests {
         world.holdsInquiries = true
         world.dialIn()
         let inquiry = try #require(world.inquiries.first)
-        #expect(world.established.isEmpty && world.engine.associationCount == 0 && world.engine.halfOpenCount == 1)
+        #expect(world.established.isEmpty && world.refusals.isEmpty && world.engine.associationCount == 1)
         world.run(for: .seconds(60))
-        #expect(world.engine.halfOpenCount == 0)
+        #expect(world.engine.associationCount == 0)
         let conclusion = inquiry.conclude(
             [.received(CertificateVectors.answer("ocsp/good"))], wallSeconds: world.wallSeconds)
         var generator = SystemRandom()
