@@ -236,11 +236,15 @@ struct CertificateConfigurationTests {
         #expect(loaded.warnings.first?.problem.hasSuffix("until then no certificate is asked for") == true)
         let certificates = try #require(loaded.configuration.certificates)
         #expect(certificates.loaded == nil && certificates.files.isOptional)
+        let row = { (name: String, text: String) in name + String(repeating: " ", count: 17 - name.count) + text }
+        #expect(loaded.configuration.summary.contains(row("certificates", "not there yet")))
         // The methods are there already, and count as soon as there is a key for them.
         #expect(loaded.configuration.ike.policy.authenticationMethods == Self.signatures + [.preSharedKey])
         #expect(loaded.configuration.ike.certificates == nil)
         let there = try load(users + Self.section + "  optional: true\naggressiveMode: {certificates: true}\n")
         #expect(there.configuration.certificates?.loaded != nil)
+        let lists = "1 own, 1 authorities, 0 revocation lists"
+        #expect(there.configuration.summary.contains(row("certificates", lists)))
         #expect(there.configuration.ike.allowsAggressiveSignatures)
         let broken = Self.section.replacing("key: gateway-rsa2048.key", with: "key: root.pem")
         #expect(issues(users + broken + "  optional: true\n").count == 1)

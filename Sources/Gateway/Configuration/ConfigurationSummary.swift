@@ -1,3 +1,4 @@
+import Cryptography
 import IKE
 import Logging
 import Wire
@@ -9,6 +10,7 @@ extension GatewayConfiguration {
         let rows: [(String, String)] =
             policy.summary + rules.flatMap(\.summary) + [
                 ("keys", keySummary),
+                ("certificates", certificates?.summary ?? "none"),
                 ("aggressive mode", aggressiveMode.summary),
                 ("endpoints", endpoints.isEmpty ? "all addresses" : list(endpoints)),
                 ("public address", publicAddress?.description ?? "not given"),
@@ -30,7 +32,8 @@ extension GatewayConfiguration {
 
     private var keySummary: String {
         let beside = keys.isEmpty ? nil : "\(keys.count) for identities and networks"
-        return [preSharedKey.map { _ in "one for all" }, beside].compactMap(\.self).joined(separator: ", ")
+        let kinds = [preSharedKey.map { _ in "one for all" }, beside].compactMap(\.self)
+        return kinds.isEmpty ? "none" : kinds.joined(separator: ", ")
     }
 
     private func list(_ addresses: [IPv4Address]) -> String { addresses.map(\.description).joined(separator: ", ") }
@@ -72,6 +75,14 @@ extension GatewayConfiguration.Rule {
     fileprivate var summary: [(String, String)] {
         [("rule \(name)", networks.map(\.description).joined(separator: ", "))]
             + policy.summary.map { ("  " + $0.0, $0.1) }
+    }
+}
+
+extension CertificateConfiguration {
+    fileprivate var summary: String {
+        guard let loaded else { return "not there yet" }
+        return "\(loaded.identities.count) own, \(loaded.trust.authorities.count) authorities, "
+            + "\(loaded.trust.revocationLists.count) revocation lists"
     }
 }
 
