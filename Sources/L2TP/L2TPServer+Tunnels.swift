@@ -232,11 +232,17 @@ extension L2TPServer {
         events.append(.tunnelEstablished(slots[slot].summary))
         // A client that dials anew from the same port most likely lost its older tunnel: ask that one at once.
         for other in peers[slots[slot].id.peer]?.slots ?? [] where other != slot {
-            guard slots[other].isEstablished, slots[other].port == slots[slot].port else { continue }
-            slots[other].channel.sendProbe(
-                Reply.hello, retransmissionsMaximum: configuration.probeRetransmissionsMaximum, now: now)
-            settle(other)
+            guard slots[other].port == slots[slot].port else { continue }
+            probe(other, now: now)
         }
+    }
+
+    /// Asks whether an established tunnel still lives: without an answer it ends within seconds.
+    mutating func probe(_ slot: Int, now: Instant) {
+        guard slots[slot].isEstablished else { return }
+        slots[slot].channel.sendProbe(
+            Reply.hello, retransmissionsMaximum: configuration.probeRetransmissionsMaximum, now: now)
+        settle(slot)
     }
 
     /// The client's StopCCN: everything in the tunnel is over, and only its acknowledgement is left to say (5.7).

@@ -138,6 +138,11 @@ public struct L2TPServer: Sendable {
     /// An IPsec peer is gone since the same client came back as another one.
     public mutating func peerReplaced(_ peer: UInt64, now: Instant) { forget(peer, reason: .replaced) }
 
+    /// The client may have lost its tunnels: they are asked at once, and end after some seconds without an answer.
+    public mutating func peerDoubted(_ peer: UInt64, now: Instant) {
+        for slot in peers[peer]?.slots ?? [] { probe(slot, now: now) }
+    }
+
     /// Does what is due, for at most ``L2TPConfiguration/tunnelsPerWakeupMaximum`` tunnels: where more are due,
     /// ``nextDeadline`` stays in the past, and the caller comes back after it has looked at its packets.
     public mutating func handleTimeout(now: Instant, using generator: inout some RandomNumberGenerator) {

@@ -47,9 +47,10 @@ struct SessionTests {
             isUp,
             "at once: \(client.stage) \(client.ike.phase) \(client.link as Any) \(world.gateway.plane.statistics())")
         world.expectData(client, serial: 1)
-        if withInitialContact { #expect(world.gateway.plane.sessions().count == 1) }
-        // The tunnel that does not answer is given up after a few seconds, the SAs after their lifetime.
+        // The tunnel that does not answer is given up after a few seconds; its SAs too where the client said that it began
+        // anew, otherwise after their lifetime.
         world.run(.seconds(30))
+        #expect(world.gateway.plane.ike.securityAssociationCount == (withInitialContact ? 1 : 2))
         #expect(world.gateway.plane.sessions().count == 1)
         #expect(world.gateway.plane.sessions().first?.id != first.id)
         #expect(world.gateway.plane.tunnels().count == 1)
@@ -100,6 +101,37 @@ struct SessionTests {
         #expect(world.gateway.plane.sessions().isEmpty)
         #expect(world.gateway.plane.counters[.sessionsEnded] == 1)
         world.expectNothingLeft(after: .seconds(100))
+    }
+
+    @Test("INITIAL-CONTACT with a new ISAKMP SA, of a client that has not begun anew, leaves its session")
+    func initialContactAtRenewal() throws {
+        let world = try Simulation()
+        let client = world.addDirectClient()
+        client.settings.sendsInitialContact = true
+        world.expectLegalAlways()
+        world.connect(client)
+        world.run(.seconds(20))
+        let session = try #require(world.gateway.plane.sessions().first)
+        world.tell(client) { client, now in client.renewIKE(now: now) }
+        for serial in 1...10 {
+            world.run(.seconds(1))
+            world.expectData(client, serial: serial)
+        }
+        #expect(client.ike.phase == .established)
+        #expect(world.gateway.plane.sessions().map(\.id) == [session.id])
+        #expect(world.gateway.plane.ike.securityAssociationCount == 1)
+    }
+
+    @Test("a user with one session who vanished and dials again from the same place is let in at once")
+    func redialAtLimit() throws {
+        let world = try Simulation(configuration: "limits: {sessionsPerUser: 1}")
+        let client = world.addDirectClient()
+        world.connect(client)
+        world.tell(client) { client, _ in client.vanish() }
+        world.dial(client)
+        #expect(world.run(atMost: .seconds(2)) { _ in client.stage == .up })
+        #expect(world.gateway.plane.sessions().count == 1)
+        world.expectData(client, serial: 1)
     }
 
     @Test("a rekey of the IPsec SAs during data loses no packet", arguments: [true, false])

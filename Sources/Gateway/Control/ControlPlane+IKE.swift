@@ -75,11 +75,26 @@ extension ControlPlane {
         }
     }
 
-    /// The client says that it has just begun (RFC 2407 section 4.6.3.3): what it had before is dead.
+    /// The client says that it has just begun (RFC 2407 section 4.6.3.3), and that what it had before is dead. Some say so
+    /// each time they replace their ISAKMP SA (libreswan with initial-contact=yes), and their session must not end by it:
+    /// so tunnels are asked, and end within seconds where nobody answers.
     private mutating func initialContact(_ peer: PeerID, now: Instant) {
         guard let known = peers[peer], !known.associations.isEmpty else { return }
         log.info("client began anew", metadata: ["peer": "\(peer)", "from": "\(known.path.remote)"])
-        forgetTunnels(of: peer, .initialContact, now: now)
+        guard known.tunnelCount > 0 else { return forgetTunnels(of: peer, .initialContact, now: now) }
+        peers[peer]?.doubt = Peer.Doubt(
+            associations: known.associations.map(\.inbound), until: now + Self.doubtDuration)
+        l2tp.peerDoubted(peer.rawValue, now: now)
+    }
+
+    /// A tunnel has not answered. Where the client had said before that it began anew, the SAs of then are dead, too.
+    mutating func settleDoubt(about peer: PeerID, now: Instant) {
+        guard let doubt = peers[peer]?.doubt else { return }
+        peers[peer]?.doubt = nil
+        guard now <= doubt.until else { return }
+        for index in doubt.associations {
+            ike.deleteSecurityAssociation(inboundSPI: index.value, now: now, using: &random)
+        }
     }
 
     /// Ends everything of a peer but its newest IKE SA, without a word in its tunnels.

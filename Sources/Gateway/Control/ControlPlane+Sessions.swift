@@ -46,6 +46,7 @@ extension ControlPlane {
         log.info(
             "tunnel ended",
             metadata: ["tunnel": "\(tunnel)", "from": "\(outerAddress(of: identifier))", "reason": "\(reason)"])
+        if reason == .unanswered { settleDoubt(about: identifier, now: now) }
         guard let peer = peers[identifier] else { return }
         let left = l2tp.tunnels(of: tunnel.peer).count(where: \.isEstablished)
         noteTunnelEnd(of: identifier, wasEstablished: left < peer.tunnelCount, reason, now: now)
@@ -153,10 +154,7 @@ extension ControlPlane {
         _ identifier: UInt64, _ account: User, _ acceptance: ProofAcceptance, now: Instant
     ) -> AuthenticationOutcome {
         clientSessions[identifier]?.user = account.name
-        let others = clientSessions.values.count {
-            $0.user == account.name && $0.address != nil && $0.identifier != identifier
-        }
-        if let most = configuration.limits.sessionsPerUser, others >= most {
+        guard isWithinLimit(identifier, now: now) else {
             return refuse(identifier, .userSessionLimitReached, "Too many sessions", now: now)
         }
         guard let address = clientSessions[identifier]?.address ?? lease(for: account, now: now) else {
@@ -171,18 +169,37 @@ extension ControlPlane {
             authenticatorResponse: acceptance.authenticatorResponse)
     }
 
+    /// Whether a user may have one more session. He may come back from the same place before the gateway knows that his
+    /// last session there is dead; then that one gives way.
+    private mutating func isWithinLimit(_ identifier: UInt64, now: Instant) -> Bool {
+        guard let most = configuration.limits.sessionsPerUser, let session = clientSessions[identifier] else {
+            return true
+        }
+        let others = clientSessions.values.filter {
+            $0.user == session.user && $0.address != nil && $0.identifier != identifier
+        }
+        guard others.count >= most else { return true }
+        let older = others.filter { $0.peer == session.peer && $0.tunnel != session.tunnel }
+        guard let oldest = older.min(by: { $0.identifier < $1.identifier }) else { return false }
+        replace(oldest, now: now)
+        return true
+    }
+
     /// An address for a user: his own, if he has one. He may come back before the gateway knows that his last session is
     /// dead; then that one gives way.
     private mutating func lease(for account: User, now: Instant) -> IPv4Address? {
         guard let fixed = account.fixedAddress else { return pool.lease(for: account.name) }
-        if let holder = clientSessions.values.first(where: { $0.address == fixed }) {
-            clientSessions[holder.identifier]?.end = .link(.replaced)
-            networkDown(holder.identifier)
-            clientSessions[holder.identifier]?.address = nil
-            pool.release(fixed)
-            l2tp.disconnectSession(holder.l2tp, result: L2TPResult(.replaced), now: now)
-        }
+        if let holder = clientSessions.values.first(where: { $0.address == fixed }) { replace(holder, now: now) }
         return pool.leaseFixed(fixed) ? fixed : nil
+    }
+
+    /// Ends a session in whose place another comes, and gives its address back at once.
+    private mutating func replace(_ session: ClientSession, now: Instant) {
+        clientSessions[session.identifier]?.end = .link(.replaced)
+        networkDown(session.identifier)
+        if let address = session.address { pool.release(address) }
+        clientSessions[session.identifier]?.address = nil
+        l2tp.disconnectSession(session.l2tp, result: L2TPResult(.replaced), now: now)
     }
 
     private mutating func networkUp(_ identifier: UInt64, _ network: PPPNetwork, now: Instant) {

@@ -24,6 +24,9 @@ struct ControlPlane: ~Copyable {
 
     /// How often a peer is sent something, where we are behind a NAT (RFC 3948 section 4: by default).
     static let keepaliveInterval = Duration.seconds(20)
+    /// How long after a client said that it began anew a tunnel's silence is taken for the proof: what it takes a probe to
+    /// go unanswered, and a little more.
+    static let doubtDuration = Duration.seconds(5)
 
     let configuration: GatewayConfiguration
     let routes: RouteTable

@@ -17,6 +17,14 @@ struct Peer {
         var isConfirmed = false
     }
 
+    /// A client has said that it began anew, and its tunnels are asked.
+    struct Doubt {
+        /// The SAs that it had then.
+        let associations: [SecurityParameterIndex]
+        /// A tunnel that ends later without an answer has nothing to do with it.
+        let until: Instant
+    }
+
     let identifier: PeerID
     /// Where its SAs and sessions live.
     let worker: Int
@@ -36,6 +44,8 @@ struct Peer {
     /// The oldest first; the last confirmed one is used for sending.
     var associations: [Association] = []
     var tunnelCount = 0
+    /// What may be dead since the client said that it began anew; nil where it did not.
+    var doubt: Doubt?
     /// How far its dial-in has come; nil where there is none, or none that has anything left to explain.
     var dialIn: DialIn?
     /// Why it is being hung up, if it is.

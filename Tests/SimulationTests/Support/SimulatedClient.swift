@@ -107,6 +107,13 @@ final class SimulatedClient {
         flush(now: now)
     }
 
+    /// Makes a new ISAKMP SA in the place of the one it has; everything else goes on.
+    func renewIKE(now: Instant) {
+        ike = IKEInitiator(settings, generator: SeededGenerator(generator.next()))
+        ike.start(now: now)
+        flush(now: now)
+    }
+
     func deleteIKE(now: Instant) {
         ike.deleteItself(now: now)
         flush(now: now)
