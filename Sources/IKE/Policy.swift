@@ -103,8 +103,9 @@ public struct IKEDeadPeerDetection: Sendable, Equatable {
     public var interval: Duration
     /// How often it is asked, and after how long again, before it counts as dead.
     public var attempts = 5
-    /// The pause between two questions.
-    public var pause: Duration = .seconds(5)
+    /// The pause between two questions. With all attempts it takes longer than the two and a half minutes after which PPP's
+    /// echoes find out: IKE is not the first to give up on a session.
+    public var pause: Duration = .seconds(20)
 
     /// With questions after `interval`.
     public init(interval: Duration) { self.interval = interval }

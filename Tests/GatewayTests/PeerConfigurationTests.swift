@@ -74,7 +74,7 @@ struct PeerConfigurationTests {
         let none = try load("deadPeerDetection: {interval: 0}\nlifetimes: {ipsecKilobytes: 0}").configuration.ike.policy
         #expect(none.deadPeerDetection == nil && none.lifetimes.ipsecMaximumKilobytes == nil)
         let attempts = try load("deadPeerDetection: {attempts: 9}").configuration.ike.policy.deadPeerDetection
-        #expect(attempts?.interval == .seconds(60) && attempts?.attempts == 9 && attempts?.pause == .seconds(5))
+        #expect(attempts?.interval == .seconds(60) && attempts?.attempts == 9 && attempts?.pause == .seconds(20))
     }
 
     @Test("keys for an identity, a network, both, and of bytes that are no text")
@@ -356,7 +356,7 @@ struct RuleConfigurationTests {
         let lines = try load(text).configuration.summary
         for expected in [
             "profile           default", "rule old          10.0.0.0/8", "  profile         legacy",
-            "aggressive mode   'sales'", "dead peers        asked after 60 s, 5 times, 5 s apart",
+            "aggressive mode   'sales'", "dead peers        asked after 60 s, 5 times, 20 s apart",
             "lifetimes         IKE 86400 s, IPsec 86400 s",
             "keys              one for all, 1 for identities and networks",
         ] {

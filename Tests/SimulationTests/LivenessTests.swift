@@ -35,6 +35,7 @@ struct LivenessTests {
     @Test("a peer that vanished is given up with its session, and the reason is told")
     func dead() throws {
         let world = try world()
+        world.gateway.plane.ike.configuration.policy.deadPeerDetection?.pause = .seconds(5)
         let client = world.addDirectClient()
         world.connect(client)
         world.tell(client) { client, _ in client.vanish() }
