@@ -47,7 +47,7 @@ enum IKEExchangeFuzz {
     fileprivate struct Play {
         var pair: Pair
         let scenario: UInt8
-        /// All that was sent, for replays.
+        /// What was delivered and has had its effect: a replay of it has none.
         var recorded: [Pair.Held] = []
         /// What the sides know of each quick mode: its nonces, and the last block of its last message.
         var quickModes: [UInt32: QuickMode] = [:]
@@ -89,6 +89,7 @@ enum IKEExchangeFuzz {
             configuration.limits.securityAssociationsPerPeerMaximum = 6
             configuration.limits.halfOpenMaximum = 8
             configuration.limits.unauthenticatedMaximum = 8
+            configuration.limits.aggressiveMaximum = 8
             configuration.limits.partialMessagesMaximum = 8
         }
         if scenario & Scenario.translated != 0 { pair.translation = Pair.Translation() }
@@ -150,9 +151,9 @@ extension IKEExchangeFuzz.Play {
         switch kind & Step.mask {
         case Step.flip, Step.cut, Step.extend, Step.field, Step.payloads:
             forge(changed(original, kind & Step.mask, &input), of: original)
-            if kind & Step.before != 0 { pair.deliver(original) }
+            if kind & Step.before != 0 { deliver(original) }
         case Step.twice:
-            pair.deliver(original)
+            deliver(original)
             forge(original, of: original)
         case Step.later: pair.held.append(original)
         case Step.lose: break
@@ -161,8 +162,19 @@ extension IKEExchangeFuzz.Play {
             pair.deliver(lie(original, &input) ?? original)
         case Step.elsewhere:
             forge(original, of: original, from: Endpoint(IPv4Address(203, 0, 113, 99), 4500))
-        default: pair.deliver(original)
+        default: deliver(original)
         }
+    }
+
+    /// Delivers a message as it is, and remembers it where it has had an effect.
+    private mutating func deliver(_ held: Pair.Held) {
+        let before = state(held.target, isPhaseOne: false)
+        let waiting = pair.held.count
+        pair.deliver(held)
+        guard recorded.count < 64, pair.held.count > waiting || state(held.target, isPhaseOne: false) != before else {
+            return
+        }
+        recorded.append(held)
     }
 
     /// Something that a side wants.
@@ -181,7 +193,6 @@ extension IKEExchangeFuzz.Play {
 
     /// Remembers a message, and of quick modes what HASH(2) and HASH(3) cover.
     private mutating func note(_ held: Pair.Held) {
-        if recorded.count < 64 { recorded.append(held) }
         guard let header = try? Header(parsing: held.bytes), header.exchange == .quickMode,
             let plain = plaintext(held, header)
         else { return }
@@ -236,28 +247,35 @@ extension IKEExchangeFuzz.Play {
     }
 
     /// Delivers what somebody without keys has made. It does nothing, or what the message that it was made of would do.
+    /// Only of phase 1 there is more than its hashes cover: vendor ids, NAT-D, notifications.
     private mutating func forge(_ forged: Pair.Held, of original: Pair.Held?, from remote: Endpoint? = nil) {
-        let before = state(forged.target)
+        let isPhaseOne = (original ?? forged).bytes[20..<24].allSatisfy { $0 == 0 }
+        let before = state(forged.target, isPhaseOne: isPhaseOne)
         var allowed = [before]
         if let original, clonesLeft > 0 {
             clonesLeft -= 1
             var honest = self
             honest.pair.deliver(original, from: remote)
-            allowed.append(honest.state(forged.target))
+            allowed.append(honest.state(forged.target, isPhaseOne: isPhaseOne))
         }
-        let isChecked = original == nil || allowed.count > 1
+        // A fragment completes what others have begun, forged or not: alone it says nothing of its message.
+        let isFragment = PayloadType(rawValue: (original ?? forged).bytes[16]) == .fragment
+        let isChecked = !isFragment && (original == nil || allowed.count > 1)
         pair.deliver(forged, from: remote)
-        require(!isChecked || allowed.contains(state(forged.target)), "\(before) became \(state(forged.target))")
+        let after = state(forged.target, isPhaseOne: isPhaseOne)
+        require(!isChecked || allowed.contains(after), "\(before) became \(after)")
     }
 
     /// What nobody without keys may change.
-    private func state(_ side: Int) -> [String] {
+    private func state(_ side: Int, isPhaseOne: Bool) -> [String] {
         let side = pair.sides[side]
-        return [
-            "established \(side.established.count)", "pairs \(side.pairs.map(\.description).sorted())",
-            "outbound \(side.outbound)", "ended \(side.ended.count)", "peers \(side.peersEnded)",
-            "paths \(side.engine.peers.values.map { "\($0.id) \($0.path)" }.sorted())",
+        let children = [
+            "pairs \(side.pairs.map(\.description).sorted())", "outbound \(side.outbound)",
+            "ended \(side.ended.count)", "peers ended \(side.peersEnded)",
         ]
+        guard !isPhaseOne else { return children }
+        let paths = side.engine.peers.values.map { "\($0.id) \($0.path)" }.sorted()
+        return children + ["established \(side.established.count)", "paths \(paths)"]
     }
 
     // MARK: - Lies
@@ -325,6 +343,7 @@ extension IKEExchangeFuzz.Play {
             let perPeer = limits.associationsPerPeerMaximum + 1
             require(
                 engine.associationCount <= limits.halfOpenMaximum + limits.unauthenticatedMaximum
+                    + limits.aggressiveMaximum
                     + engine.initiations.count + perPeer * max(1, engine.peerCount), "ISAKMP SAs are bounded")
             require(
                 engine.securityAssociationCount <= (limits.securityAssociationsPerPeerMaximum + 1)
@@ -344,6 +363,9 @@ extension IKEExchangeFuzz.Play {
         let rest = pair.held
         pair.held.removeAll()
         for held in rest { pair.deliver(held) }
+        pair.run(for: .seconds(70))
+        // What is left of before is hung up, as it would leave no room for more.
+        for side in 0..<2 { pair.close(side) }
         pair.run(for: .seconds(70))
         let before = pair.sides.map(\.established.count)
         for _ in 0..<3 where zip(pair.sides, before).contains(where: { $0.established.count == $1 }) {
