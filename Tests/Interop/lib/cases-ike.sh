@@ -16,6 +16,9 @@ CASES+=(
 
 REKEY_SECONDS=30 IDLE_SECONDS=15 FLOOD_SECONDS=8 # --long: 180, 60, 30
 STREAM_RATE=50
+# How many packets a short run may lose that neither the gateway nor the client has dropped: on a busy machine the guest's
+# emulated network card does. A long run may lose none.
+STREAM_LOSS=2
 FLOOD_GROWTH_KB=16384 # 4 KB for each of 4096 half-open exchanges, which the allocator keeps
 
 # restart [YAML]: the gateway anew, with this in its configuration file, and no guest dialled in.
@@ -52,6 +55,7 @@ refused_certificate() {
         because "the $1 certificate got in" || return 1
     within 3 log_has "refused.*reason=$2" ||
         because "the $1 certificate: no $2 in $(tail -c "+$LOG_MARK" "$WORK/gateway.log" | grep refused)" || return 1
+    [ "$(newest_failure)" = "$2" ] || because "the newest of culvert failures is $(newest_failure), not $2" || return 1
     in_guest direct 10 ipsec_down
     DETAILS+="$1: $2; "
 }
@@ -67,7 +71,7 @@ case_certificates() {
 
 # streams GUEST SECONDS: a numbered stream each way at the same time; judges losses end to end and drops at the gateway.
 streams() {
-    local name=$1 listener up down before=$WORK/drops.before grown
+    local name=$1 listener up down before=$WORK/drops.before grown lost
     drops >"$before"
     in_ns inside /usr/bin/python3 "$here/guest/stream" listen $SERVER_INSIDE 9000 "$2" $STREAM_RATE \
         >"$WORK/stream.inside" 2>&1 </dev/null &
@@ -77,14 +81,17 @@ streams() {
     wait $listener || because "the stream inside: $(<"$WORK/stream.inside")" || return 1
     read -ra up <<<"$ANSWER"
     read -ra down <"$WORK/stream.inside"
-    # sent N received N repeated N longest-silence N
+    # sent N received N repeated N longest-silence N own N
+    lost=$((up[1] - down[3] + down[1] - up[3]))
     DETAILS+="$((up[1] - down[3])) of ${up[1]} up and $((down[1] - up[3])) of ${down[1]} down were lost, "
     DETAILS+="longest silence ${up[7]} and ${down[7]} ms"
+    [ $lost = 0 ] || DETAILS+=", ${up[9]} of these by the client's own kernel"
     [ $((up[5] + down[5])) = 0 ] || because "packets came twice: $DETAILS" || return 1
     # A NAT's keepalive carries nothing, and what is not IPv4 is the gateway's own kernel looking for IPv6 routers.
     grown=$(dropped_since "$before" | sed -E 's/path\.(natKeepalive|notIPv4) \+[0-9]+ //g')
     [ -z "$grown" ] || because "the gateway dropped $grown($DETAILS)" || return 1
-    [ "${up[1]}" = "${down[3]}" ] && [ "${down[1]}" = "${up[3]}" ] || because "packets are lost: $DETAILS"
+    # What a client refuses itself while it changes from one SA to the next, which libreswan does now and then, is not ours.
+    [ $lost -le $((up[9] + STREAM_LOSS)) ] || because "packets are lost: $DETAILS"
 }
 # rekeys CLIENT LOG PHASE-1-PATTERN PHASE-2-PATTERN
 rekeys() {

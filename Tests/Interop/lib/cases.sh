@@ -114,13 +114,15 @@ case_hang_up() {
     hang_up direct && no_sessions 3
 }
 
+# The reason of the newest record of a dial-in that came to nothing.
+newest_failure() { culvert failures --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["reason"])'; }
+
 # refused PATTERN WHAT REASON: nobody is in, and the gateway's log and the newest of its failures say why.
 refused() {
     local newest
     within 3 log_has "$1" || because "the gateway's log does not say $2" || return 1
     DETAILS="log: $(tail -c "+$LOG_MARK" "$WORK/gateway.log" | grep -iE -m1 -- "$1" | cut -c1-140)"
-    newest=$(culvert failures --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["reason"])') ||
-        because "culvert failures --json has no record" || return 1
+    newest=$(newest_failure) || because "culvert failures --json has no record" || return 1
     [[ $newest == "$3" ]] || because "the newest failure is $newest, not $3" || return 1
     sessions_number 0 || because "there is a session: $(sessions 2>&1)"
 }
