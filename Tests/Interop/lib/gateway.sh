@@ -17,9 +17,10 @@ YAML
     printf '%s\n' "$GATEWAY_EXTRA"
 }
 
-# What a gateway may change in its namespace, and must put back: links, routes, firewall. Compared before and after.
+# What a gateway may change in its namespace, and must put back: links, routes, firewall. Compared before and after. What
+# ip says of the names of another run's namespaces, which begins or ends meanwhile, is none of ours.
 gateway_footprint() {
-    ip_in gateway -o link show | sed 's/^[0-9]*: \([^:]*\):.*/link \1/' | sort
+    { ip_in gateway -o link show 2>&1 >&3 | grep -v '^Error: Peer netns reference is invalid' >&2; } 3>&1 | sed 's/^[0-9]*: \([^:]*\):.*/link \1/' | sort
     ip_in gateway -4 route show table all | sed 's/^/route /; s/ linkdown//' | sort
     ip_in gateway -4 rule show
     in_ns gateway nft list ruleset
