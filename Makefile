@@ -31,7 +31,7 @@ release: swift
 	@echo 'make: release build (about 3 minutes the first time, on two cores)'
 	swift build -c release --product culvert
 
-test: swift ## run all tests: unit, fuzz, real clients (about 15 minutes on two cores)
+test: swift ## run all tests: unit, fuzz, real clients (about 20 minutes on two cores)
 	@scripts/install-packages test
 	@echo 'make: debug build and unit tests (about 5 minutes the first time)'
 	swift build --build-tests
