@@ -12,6 +12,21 @@ public struct OuterPath: Hashable, Sendable {
     public static let none = OuterPath(remote: Endpoint(.any, 0), local: .v4(.any))
 }
 
+/// What a packet's outer IP header had beside the addresses, or is to have.
+public struct OuterFields: Hashable, Sendable {
+    /// DSCP and ECN (RFC 2474, RFC 3168): as received, or as to be sent.
+    public var trafficClass: UInt8 = 0
+    /// How many bytes right before the packet's start are its IP header, still as it was received; 0 where it is not there.
+    public var headerLength: UInt8 = 0
+    /// Whether the packet that is to be sent must not be fragmented on its way.
+    public var doNotFragment = false
+    /// Whether the packet that is to be sent begins with its own IP header, which AH has authenticated.
+    public var bringsHeader = false
+
+    /// Nothing special.
+    @inlinable public init() {}
+}
+
 /// A packet where it lies: a view into a slot of a ``PacketBatch``.
 ///
 /// Taking a header off and putting one on move `start` and `count`; nothing is copied between receive and send. The
@@ -23,6 +38,8 @@ public struct Packet {
     public var count: Int
     /// Where it came from, or where it goes.
     public var path: OuterPath
+    /// What else its outer header says.
+    public var outer = OuterFields()
 
     /// The packet of `count` bytes at `start`.
     @inlinable public init(start: UnsafeMutableRawPointer, count: Int, path: OuterPath) {
@@ -122,6 +139,7 @@ public struct PacketBatch: ~Copyable {
         for index in 0..<capacity {
             packets[index].start = memory + (index * slotSize + Self.headroom)
             packets[index].count = 0
+            packets[index].outer = OuterFields()
         }
     }
 
