@@ -48,6 +48,42 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
     /// The address of two halves.
     @inlinable public init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 
+    /// The address that `text` writes as RFC 4291 section 2.2 allows, without a zone, or nil.
+    public init?(_ text: some StringProtocol) {
+        let sides = text.split(separator: "::", omittingEmptySubsequences: false)
+        guard let head = Self.groups(sides[0], mayEndInIPv4: sides.count == 1) else { return nil }
+        var groups = head
+        if sides.count == 2 {
+            guard let tail = Self.groups(sides[1], mayEndInIPv4: true), head.count + tail.count < 8 else { return nil }
+            groups += repeatElement(0, count: 8 - head.count - tail.count) + tail
+        }
+        guard sides.count <= 2, groups.count == 8 else { return nil }
+        let half = { (range: Range<Int>) in groups[range].reduce(UInt64(0)) { $0 << 16 | UInt64($1) } }
+        self.init(high: half(0..<4), low: half(4..<8))
+    }
+
+    /// Groups of one to four hexadecimal digits between single colons; the last two may be an IPv4 address.
+    private static func groups(_ text: some StringProtocol, mayEndInIPv4: Bool) -> [UInt16]? {
+        guard !text.isEmpty else { return [] }
+        var groups: [UInt16] = []
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        for (index, part) in parts.enumerated() {
+            if mayEndInIPv4, index == parts.count - 1, let last = IPv4Address(part) {
+                groups += [UInt16(last.value >> 16), UInt16(last.value & 0xffff)]
+                continue
+            }
+            // `UInt16` alone would take a sign too.
+            guard (1...4).contains(part.utf8.count), part.utf8.first != UInt8(ascii: "+"),
+                part.utf8.first != UInt8(ascii: "-"), let group = UInt16(part, radix: 16)
+            else { return nil }
+            groups.append(group)
+        }
+        return groups
+    }
+
+    /// `::`
+    public static let any = IPv6Address(high: 0, low: 0)
+
     /// The sixteen octets, in the order in which they travel.
     public var octets: [UInt8] {
         [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - 8 * UInt64($0))) } }
@@ -77,6 +113,25 @@ public enum IPAddress: Hashable, Sendable, CustomStringConvertible {
     case v4(IPv4Address)
     /// An IPv6 address.
     case v6(IPv6Address)
+
+    /// The address of either version that `text` writes, or nil.
+    public init?(_ text: some StringProtocol) {
+        if let address = IPv4Address(text) {
+            self = .v4(address)
+        } else if let address = IPv6Address(text) {
+            self = .v6(address)
+        } else {
+            return nil
+        }
+    }
+
+    /// 4 or 6.
+    @inlinable public var version: UInt8 {
+        switch self {
+        case .v4: 4
+        case .v6: 6
+        }
+    }
 
     /// The octets, in the order in which they travel: 4 or 16.
     public var octets: [UInt8] {

@@ -1,15 +1,38 @@
 /// Protocol numbers of IP that we meet.
 public enum IPProtocol {
+    /// The hop-by-hop options of IPv6.
+    public static let hopByHopOptions: UInt8 = 0
     /// ICMP for IPv4.
     public static let icmp: UInt8 = 1
+    /// An IPv4 datagram in another one.
+    public static let ipv4: UInt8 = 4
     /// TCP.
     public static let tcp: UInt8 = 6
     /// UDP.
     public static let udp: UInt8 = 17
+    /// DCCP.
+    public static let dccp: UInt8 = 33
+    /// An IPv6 datagram in another one.
+    public static let ipv6: UInt8 = 41
+    /// The routing header of IPv6.
+    public static let routing: UInt8 = 43
+    /// The fragment header of IPv6.
+    public static let fragment: UInt8 = 44
     /// ESP.
     public static let esp: UInt8 = 50
     /// AH.
     public static let ah: UInt8 = 51
+    /// ICMP for IPv6.
+    public static let icmpv6: UInt8 = 58
+    /// The destination options of IPv6.
+    public static let destinationOptions: UInt8 = 60
+    /// SCTP.
+    public static let sctp: UInt8 = 132
+
+    /// Whether the payload begins with two ports, of the source and of the destination.
+    @inlinable public static func hasPorts(_ number: UInt8) -> Bool {
+        number == tcp || number == udp || number == sctp || number == dccp
+    }
 }
 
 /// The IPv4 header (RFC 791) of a packet, looked at where it lies.
@@ -51,6 +74,14 @@ public struct IPv4Header {
 
     /// The protocol of the payload.
     @inlinable public var protocolNumber: UInt8 { start.load(fromByteOffset: 9, as: UInt8.self) }
+
+    /// DSCP and ECN.
+    @inlinable public var trafficClass: UInt8 { start.load(fromByteOffset: 1, as: UInt8.self) }
+
+    /// What tells the fragments of one datagram from those of another of the same hosts and protocol.
+    @inlinable public var identification: UInt16 {
+        UInt16(bigEndian: start.loadUnaligned(fromByteOffset: 4, as: UInt16.self))
+    }
 
     @usableFromInline var fragmentWord: UInt16 {
         UInt16(bigEndian: start.loadUnaligned(fromByteOffset: 6, as: UInt16.self))

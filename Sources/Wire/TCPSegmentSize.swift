@@ -4,6 +4,8 @@
 public enum TCPSegmentSize {
     /// IPv4 and TCP headers without options: what a segment is smaller than its datagram.
     public static let headersLength = 40
+    /// The same with an IPv6 header.
+    public static let headersLengthIPv6 = 60
     private static let headerMinimum = 20
     private static let endOfOptions: UInt8 = 0
     private static let noOperation: UInt8 = 1
@@ -12,15 +14,23 @@ public enum TCPSegmentSize {
     /// Clamps the option in the first fragment of a SYN to what fits `mtuBytes`, and mends the checksum. Everything else is
     /// left as it is.
     public static func clamp(_ packet: Packet, _ header: IPv4Header, mtuBytes: Int) {
-        guard header.protocolNumber == IPProtocol.tcp, header.fragmentOffset == 0,
-            header.totalLength >= header.length + headerMinimum
-        else { return }
-        let tcp = header.length
+        guard header.protocolNumber == IPProtocol.tcp, header.fragmentOffset == 0 else { return }
+        clamp(packet, at: header.length, end: header.totalLength, to: mtuBytes - headersLength)
+    }
+
+    /// Clamps the option in the same way in a segment within IPv6.
+    public static func clamp(_ packet: Packet, _ header: IPv6Header, mtuBytes: Int) {
+        guard header.protocolNumber == IPProtocol.tcp, header.fragmentOffset == 0 else { return }
+        clamp(packet, at: header.payloadOffset, end: header.totalLength, to: mtuBytes - headersLengthIPv6)
+    }
+
+    private static func clamp(_ packet: Packet, at tcp: Int, end datagramEnd: Int, to sizeMaximum: Int) {
+        guard datagramEnd >= tcp + headerMinimum else { return }
         let synchronize: UInt8 = 0x02
         guard packet.byte(at: tcp + 13) & synchronize != 0 else { return }
         let headerLength = Int(packet.byte(at: tcp + 12) >> 4) * 4
-        guard headerLength >= headerMinimum, tcp + headerLength <= header.totalLength else { return }
-        let limit = UInt16(clamping: max(mtuBytes - headersLength, 1))
+        guard headerLength >= headerMinimum, tcp + headerLength <= datagramEnd else { return }
+        let limit = UInt16(clamping: max(sizeMaximum, 1))
         var option = tcp + headerMinimum
         let end = tcp + headerLength
         while option < end {

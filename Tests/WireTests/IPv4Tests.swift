@@ -198,9 +198,9 @@ struct FragmentTests {
         let original = ipv4(flags: 2, SeededGenerator.sample(1400))
         try withPacket(original) { packet in
             let header = try #require(IPv4Header(packet))
-            let batch = PacketBatch(capacity: 1, packetSizeMaximum: ICMPFragmentationNeeded.lengthMaximum)
-            ICMPFragmentationNeeded.write(
-                about: packet, header, mtuBytes: 1280, from: IPv4Address(192, 168, 42, 1), into: &batch[0])
+            let batch = PacketBatch(capacity: 1, packetSizeMaximum: ICMPError.lengthMaximum)
+            ICMPError.tooLarge(mtuBytes: 1280).write(
+                about: packet, header, from: IPv4Address(192, 168, 42, 1), into: &batch[0])
             let answer = [UInt8](copying: batch[0].span)
             let outer = try #require(IPv4Header(batch[0]))
             #expect(outer.source == IPv4Address(192, 168, 42, 1) && outer.destination == IPv4Address(10, 0, 0, 1))
@@ -220,10 +220,12 @@ struct FragmentTests {
             (ipv4(source: IPv4Address(224, 0, 0, 1), [1]), false),
             (ipv4(source: IPv4Address(127, 0, 0, 1), [1]), false),
             (ipv4(source: IPv4Address(255, 255, 255, 255), [1]), false),
+            (ipv4(destination: IPv4Address(224, 0, 0, 5), [1]), false),
+            (ipv4(destination: IPv4Address(255, 255, 255, 255), [1]), false),
         ]
         for (bytes, may) in cases {
             withPacket(bytes) { packet in
-                let mayAnswer = IPv4Header(packet).map { ICMPFragmentationNeeded.mayAnswer(packet, $0) }
+                let mayAnswer = IPv4Header(packet).map { ICMPError.mayAnswer(packet, $0) }
                 #expect(mayAnswer == may, "\(bytes)")
             }
         }
@@ -232,10 +234,10 @@ struct FragmentTests {
     @Test("the longest header is quoted within the length that is promised")
     func longest() throws {
         try withPacket(ipv4(options: [UInt8](repeating: 1, count: 40), [UInt8](repeating: 9, count: 100))) { packet in
-            let batch = PacketBatch(capacity: 1, packetSizeMaximum: ICMPFragmentationNeeded.lengthMaximum)
+            let batch = PacketBatch(capacity: 1, packetSizeMaximum: ICMPError.lengthMaximum)
             let header = try #require(IPv4Header(packet))
-            ICMPFragmentationNeeded.write(about: packet, header, mtuBytes: 576, from: .any, into: &batch[0])
-            #expect(batch[0].count == ICMPFragmentationNeeded.lengthMaximum)
+            ICMPError.tooLarge(mtuBytes: 576).write(about: packet, header, from: .any, into: &batch[0])
+            #expect(batch[0].count == ICMPError.lengthMaximumIPv4)
         }
     }
 }

@@ -55,3 +55,22 @@ func withPacket<Value>(_ bytes: [UInt8], _ body: (inout Packet) throws -> Value)
     batch.count = 1
     return try body(&batch[0])
 }
+
+func v6(_ text: String) -> IPv6Address { IPv6Address(text) ?? .any }
+
+/// An IPv6 packet with extension headers, given as their number and their bytes behind the number of the next one; the
+/// payload length is right unless it is given.
+func ipv6(
+    extensions: [(number: UInt8, rest: [UInt8])] = [], protocol number: UInt8 = 17, trafficClass: UInt8 = 0,
+    source: String = "2001:db8::1", destination: String = "2001:db8:1::2", payloadLength: Int? = nil, _ payload: [UInt8]
+) -> [UInt8] {
+    let numbers = extensions.map(\.number) + [number]
+    let chain = extensions.enumerated().flatMap { [numbers[$0.offset + 1]] + $0.element.rest }
+    return [0x60 | trafficClass >> 4, trafficClass << 4, 0, 0] + be16(payloadLength ?? chain.count + payload.count)
+        + [numbers[0], 64] + v6(source).octets + v6(destination).octets + chain + payload
+}
+
+/// What stands in a fragment header behind the number of the next one.
+func fragmentHeader(offset: Int, more: Bool, id: UInt32 = 0x0102_0304) -> (number: UInt8, rest: [UInt8]) {
+    (44, [0] + be16(offset << 3 | (more ? 1 : 0)) + IPv4Address(id).octets)
+}

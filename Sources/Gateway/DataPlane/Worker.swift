@@ -65,7 +65,7 @@ final class Worker {
     private var batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
     private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
     /// For a message to the sender of what does not fit.
-    private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPFragmentationNeeded.lengthMaximum)
+    private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPError.lengthMaximum)
     private var isStopped = false
     private var isInsideGone = false
 
@@ -250,8 +250,8 @@ final class Worker {
     }
 
     private func answerTooLarge(_ packet: Packet, _ header: IPv4Header, mtuBytes: Int) {
-        guard ICMPFragmentationNeeded.mayAnswer(packet, header) else { return }
-        ICMPFragmentationNeeded.write(about: packet, header, mtuBytes: mtuBytes, from: localAddress, into: &answer[0])
+        guard ICMPError.mayAnswer(packet, header) else { return }
+        ICMPError.tooLarge(mtuBytes: mtuBytes).write(about: packet, header, from: localAddress, into: &answer[0])
         answer.count = 1
         _ = ports.tun.send(answer)
     }

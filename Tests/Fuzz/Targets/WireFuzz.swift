@@ -120,13 +120,13 @@ enum WireFuzz {
     }
 
     private static func answer(_ packet: Packet, _ header: IPv4Header, mtuBytes: Int) {
-        guard ICMPFragmentationNeeded.mayAnswer(packet, header) else { return }
+        guard ICMPError.mayAnswer(packet, header) else { return }
         require(header.fragmentOffset == 0, "no answer to a later fragment")
-        let target = ExactPacket([UInt8](repeating: 0, count: ICMPFragmentationNeeded.lengthMaximum))
-        ICMPFragmentationNeeded.write(about: packet, header, mtuBytes: mtuBytes, from: gateway, into: &target.packet)
+        let target = ExactPacket([UInt8](repeating: 0, count: ICMPError.lengthMaximumIPv4))
+        ICMPError.tooLarge(mtuBytes: mtuBytes).write(about: packet, header, from: gateway, into: &target.packet)
         let bytes = target.bytes
         guard let message = IPv4Header(target.packet) else { fatalError("property violated: the answer is a datagram") }
-        require(message.totalLength == bytes.count && bytes.count <= ICMPFragmentationNeeded.lengthMaximum, "length")
+        require(message.totalLength == bytes.count && bytes.count <= ICMPError.lengthMaximumIPv4, "length")
         require(referenceChecksum(bytes.prefix(20)) == 0 && referenceChecksum(bytes.dropFirst(20)) == 0, "checksums")
         require(message.destination == header.source && message.source == gateway, "it goes back")
         require(bytes.dropFirst(28).elementsEqual([UInt8](copying: packet.span).prefix(bytes.count - 28)), "the quote")
