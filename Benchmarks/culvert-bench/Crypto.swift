@@ -40,7 +40,8 @@ struct Crypto: ParsableCommand {
     private static let index = SecurityParameterIndex(0x1000_0042)
 
     private static func seal(_ suite: Suite, _ keys: SuiteKeys, _ size: Int, _ nanoseconds: UInt64) throws -> Figure {
-        var association = try OutboundSecurityAssociation(index: index, suite: suite, keys: keys)
+        var association = try OutboundSecurityAssociation(
+            index: index, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys))
         var batch = PacketBatch(capacity: batchCount, packetSizeMaximum: 4096)
         var random = RandomBlock()
         return Stopwatch.measure(nanoseconds: nanoseconds) { watch in
@@ -55,9 +56,12 @@ struct Crypto: ParsableCommand {
     }
 
     private static func open(_ suite: Suite, _ keys: SuiteKeys, _ size: Int, _ nanoseconds: UInt64) throws -> Figure {
-        var association = try OutboundSecurityAssociation(index: index, suite: suite, keys: keys)
+        var association = try OutboundSecurityAssociation(
+            index: index, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys))
         var table = InboundTable(batchCapacity: batchCount)
-        table.install(try InboundSecurityAssociation(index: index, owner: 0, suite: suite, keys: keys))
+        table.install(
+            try InboundSecurityAssociation(
+                index: index, owner: 0, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys)))
         var batch = PacketBatch(capacity: batchCount, packetSizeMaximum: 4096)
         var random = RandomBlock()
         let figure = Stopwatch.measure(nanoseconds: nanoseconds) { watch in
@@ -66,7 +70,7 @@ struct Crypto: ParsableCommand {
                 _ = association.seal(&batch[position], nextHeader: IPProtocol.udp, random: &random)
             }
             watch.start()
-            table.open(batch)
+            table.open(batch, as: .esp)
             watch.stop()
             return batchCount
         }

@@ -31,6 +31,7 @@ struct Library: ~Copyable {
         switch suite.encryption {
         case .null: return nil
         case .cbc(let cipher): return try PacketCipher(.cbc(cipher), key: key, direction: direction)
+        case .ctr, .ccm, .chaCha20Poly1305: throw .unsupported
         case .gcm(let keyLength, _): return try PacketCipher(.gcm(keyLength: keyLength), key: key, direction: direction)
         }
     }
@@ -38,8 +39,9 @@ struct Library: ~Copyable {
     private static func authenticator(
         _ suite: Suite, _ keys: SuiteKeys
     ) throws(CryptographyError) -> PacketAuthenticator? {
-        guard case .separate(_, let integrity) = suite else { return nil }
-        return try PacketAuthenticator(integrity.hash, key: keys.integrity)
+        guard let integrity = suite.integrity else { return nil }
+        guard case .hmac(let hash) = integrity.algorithm else { throw .unsupported }
+        return try PacketAuthenticator(hash, key: keys.integrity)
     }
 
     deinit {
@@ -53,10 +55,10 @@ struct Library: ~Copyable {
         let body = packet.start + (ESPHeader.length + suite.encryption.vectorLength)
         let count = packet.count - ESPHeader.length - suite.encryption.vectorLength
         switch suite {
-        case .gcm(_, let checkLength):
+        case .combined:
             return sealer?.seal(
                 nonce: nonce, associated: packet.start, associatedCount: ESPHeader.length, data: body, count: count,
-                tag: packet.start + packet.count, tagCount: checkLength) ?? false
+                tag: packet.start + packet.count, tagCount: suite.checkLength) ?? false
         case .separate:
             let isEncrypted = sealer?.runCBC(iv: nonce, data: body, count: count) ?? true
             authenticator?.compute(packet.start, count: packet.count, code: code)
@@ -70,10 +72,10 @@ struct Library: ~Copyable {
         let body = packet.start + (ESPHeader.length + suite.encryption.vectorLength)
         let count = packet.count - ESPHeader.length - suite.encryption.vectorLength
         switch suite {
-        case .gcm(_, let checkLength):
+        case .combined:
             return opener?.open(
                 nonce: nonce, associated: packet.start, associatedCount: ESPHeader.length, data: body, count: count,
-                tag: packet.start + packet.count, tagCount: checkLength) ?? false
+                tag: packet.start + packet.count, tagCount: suite.checkLength) ?? false
         case .separate:
             authenticator?.compute(packet.start, count: packet.count, code: code)
             return opener?.runCBC(iv: nonce, data: body, count: count) ?? true

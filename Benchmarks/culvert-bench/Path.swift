@@ -64,9 +64,11 @@ private struct PathLoop: ~Copyable {
     init(_ named: NamedSuite, size: Int) throws {
         let (inbound, outbound) = (named.keys(), named.keys())
         let client = try OutboundSecurityAssociation(
-            index: PathInMemory.inboundIndex, suite: named.suite, keys: inbound)
+            index: PathInMemory.inboundIndex, protection: Protection(payload: named.suite),
+            keys: ProtectionKeys(payload: inbound))
         let path = PathInMemory(
-            suite: named.suite, inboundKeys: inbound, outboundKeys: outbound, mtuBytes: 1400, batchCapacity: batchCount)
+            protection: Protection(payload: named.suite), inboundKeys: ProtectionKeys(payload: inbound),
+            outboundKeys: ProtectionKeys(payload: outbound), mtuBytes: 1400, batchCapacity: batchCount)
         guard let path else { throw CryptographyError.wrongLength }
         self.size = size
         self.path = path

@@ -7,8 +7,8 @@ struct NamedSuite {
     let suite: Suite
 
     static let all: [NamedSuite] = [
-        NamedSuite(name: "aes128-gcm16", suite: .gcm(keyLength: 16, checkLength: 16)),
-        NamedSuite(name: "aes256-gcm16", suite: .gcm(keyLength: 32, checkLength: 16)),
+        NamedSuite(name: "aes128-gcm16", suite: .combined(.gcm(keyLength: 16, checkLength: 16))),
+        NamedSuite(name: "aes256-gcm16", suite: .combined(.gcm(keyLength: 32, checkLength: 16))),
         NamedSuite(name: "aes128-sha1", suite: .separate(.cbc(.aes128), .sha1_96)),
         NamedSuite(name: "aes256-sha1", suite: .separate(.cbc(.aes256), .sha1_96)),
         NamedSuite(name: "aes256-sha256", suite: .separate(.cbc(.aes256), .sha256_128)),
@@ -23,7 +23,7 @@ struct NamedSuite {
     /// Fresh keys.
     func keys() -> SuiteKeys {
         var random = SystemRandom()
-        let integrity = if case .separate(_, let integrity) = suite { integrity.keyLength } else { 0 }
+        let integrity = suite.integrity?.keyLength ?? 0
         return SuiteKeys(
             encryption: SecretBytes(random.bytes(suite.encryption.keyLength + suite.encryption.saltLength)),
             integrity: SecretBytes(random.bytes(integrity)))

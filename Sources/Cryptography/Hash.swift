@@ -9,6 +9,8 @@ public enum CryptographyError: Error, Equatable, Sendable {
     case badPublicValue
     /// The library refused (out of memory, or an algorithm that its policy forbids).
     case libraryFailure
+    /// A combination of algorithms that no standard has.
+    case unsupported
 }
 
 /// A hash function, as IKE, CHAP and HMAC use it.

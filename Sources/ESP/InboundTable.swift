@@ -13,6 +13,8 @@ public enum InboundDrop: UInt8, Sendable, CaseIterable {
     case tooOld
     /// The integrity check value is wrong.
     case notAuthentic
+    /// It came with less protection, or another, than its SA is for.
+    case wrongProtection
     /// Authentic, but its padding is not what RFC 4303 section 2.4 says.
     case badPadding
     /// The SA has protected as many bytes as was agreed.
@@ -105,12 +107,23 @@ public struct InboundTable: ~Copyable {
         return association.pointee.traffic
     }
 
-    /// Opens the first `batch.count` packets, each a whole ESP packet, in place. ``result(_:)`` tells what became of each.
+    /// What a batch of packets came as: protocol 50, also in UDP, or 51.
+    public enum Header: Sendable {
+        /// ESP (RFC 4303).
+        case esp
+        /// AH (RFC 4302).
+        case ah
+    }
+
+    /// Opens the first `batch.count` packets, each a whole packet of `header`'s protocol, in place. ``result(_:)`` tells what became of each.
     ///
     /// In three passes, cheap rejections first: header, SPI and window of all; then the cryptography of all; then padding
     /// and the window's mark. The middle pass is where a burst can be given to a multi-buffer library.
-    public mutating func open(_ batch: borrowing PacketBatch) {
-        for position in 0..<batch.count { results[position] = admit(batch[position]) }
+    public mutating func open(_ batch: borrowing PacketBatch, as header: Header) {
+        for position in 0..<batch.count {
+            results[position] = admit(batch[position])
+            if header == .ah { results[position].drop = .wrongProtection }
+        }
         for position in 0..<batch.count where results[position].drop == nil {
             guard let association = slots[results[position].index.slot] else { continue }
             if !association.pointee.state.open(batch[position]) { results[position].drop = .notAuthentic }

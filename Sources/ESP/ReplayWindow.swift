@@ -6,6 +6,9 @@ public struct ReplayWindow: Sendable {
     /// How many sequence numbers up to the highest are remembered.
     public static let size: UInt32 = 64
 
+    /// The size where nothing else is asked for.
+    public static let defaultSize = 64
+
     /// The highest sequence number that was authenticated.
     public private(set) var highest: UInt32 = 0
     private var seen: UInt64 = 0

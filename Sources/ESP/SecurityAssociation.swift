@@ -82,12 +82,13 @@ public struct InboundSecurityAssociation: ~Copyable {
 
     /// An SA that was negotiated. Throws when a key has another length than its algorithm's.
     public init(
-        index: SecurityParameterIndex, owner: Int, suite: Suite, keys: SuiteKeys, limit: VolumeLimit = .none
+        index: SecurityParameterIndex, owner: Int, protection: Protection, keys: ProtectionKeys,
+        limit: VolumeLimit = .none
     ) throws(CryptographyError) {
         self.index = index
         self.owner = owner
         volume = VolumeMeter(limit)
-        state = try SuiteState(suite, keys: keys, direction: .decrypt)
+        state = try SuiteState(protection, keys: keys, direction: .decrypt)
     }
 
     /// What was received.
@@ -125,11 +126,12 @@ public struct OutboundSecurityAssociation: ~Copyable {
 
     /// An SA that was negotiated. Throws when a key has another length than its algorithm's.
     public init(
-        index: SecurityParameterIndex, suite: Suite, keys: SuiteKeys, limit: VolumeLimit = .none
+        index: SecurityParameterIndex, outerIndex: SecurityParameterIndex? = nil, protection: Protection,
+        keys: ProtectionKeys, limit: VolumeLimit = .none
     ) throws(CryptographyError) {
         self.index = index
         volume = VolumeMeter(limit)
-        state = try SuiteState(suite, keys: keys, direction: .encrypt)
+        state = try SuiteState(protection, keys: keys, direction: .encrypt)
     }
 
     /// What was sent.

@@ -7,27 +7,58 @@ public enum Encryption: Sendable, Hashable {
     case null
     /// A block cipher in CBC mode (RFC 2405, 2451, 3602).
     case cbc(CBCCipher)
+    /// AES-CTR (RFC 3686), key of `keyLength` bytes.
+    case ctr(keyLength: Int)
     /// AES-GCM (RFC 4106), key of `keyLength` bytes, integrity check value of `checkLength` bytes (8, 12 or 16).
     case gcm(keyLength: Int, checkLength: Int)
+    /// AES-CCM (RFC 4309), key of `keyLength` bytes, integrity check value of `checkLength` bytes (8, 12 or 16).
+    case ccm(keyLength: Int, checkLength: Int)
+    /// ChaCha20 and Poly1305 (RFC 7634).
+    case chaCha20Poly1305
 
-    /// The key's length in bytes, without GCM's salt.
+    /// Whether it authenticates as well.
+    public var isCombined: Bool {
+        switch self {
+        case .null, .cbc, .ctr: false
+        case .gcm, .ccm, .chaCha20Poly1305: true
+        }
+    }
+
+    /// The key's length in bytes, without the salt.
     public var keyLength: Int {
         switch self {
         case .null: 0
         case .cbc(let cipher): cipher.keyLength
-        case .gcm(let keyLength, _): keyLength
+        case .ctr(let keyLength), .gcm(let keyLength, _), .ccm(let keyLength, _): keyLength
+        case .chaCha20Poly1305: 32
         }
     }
 
-    /// The length of the salt that follows the key in the keying material (RFC 4106 section 8.1).
-    public var saltLength: Int { if case .gcm = self { 4 } else { 0 } }
+    /// The length of the salt, or nonce, that follows the key in the keying material (RFC 3686 section 5.1, RFC 4106
+    /// section 8.1, RFC 4309 section 7.1, RFC 7634 section 2).
+    public var saltLength: Int {
+        switch self {
+        case .null, .cbc: 0
+        case .ccm: 3
+        case .ctr, .gcm, .chaCha20Poly1305: 4
+        }
+    }
 
     /// The initialization vector's length in bytes, as it travels in each packet.
     public var vectorLength: Int {
         switch self {
         case .null: 0
         case .cbc(let cipher): cipher.blockLength
-        case .gcm: 8
+        case .ctr, .gcm, .ccm, .chaCha20Poly1305: 8
+        }
+    }
+
+    /// The integrity check value's length where the cipher makes one, else 0.
+    public var checkLength: Int {
+        switch self {
+        case .null, .cbc, .ctr: 0
+        case .gcm(_, let checkLength), .ccm(_, let checkLength): checkLength
+        case .chaCha20Poly1305: 16
         }
     }
 
@@ -35,66 +66,87 @@ public enum Encryption: Sendable, Hashable {
     public var alignment: Int { if case .cbc(let cipher) = self { cipher.blockLength } else { 4 } }
 }
 
-/// How ESP authenticates where the cipher does not do it itself.
+/// How AH authenticates, and ESP where the cipher does not do it itself.
 public struct Integrity: Sendable, Hashable {
-    /// The hash that HMAC runs on.
-    public let hash: HashAlgorithm
+    /// What makes the code.
+    public enum Algorithm: Sendable, Hashable {
+        /// HMAC on a hash.
+        case hmac(HashAlgorithm)
+        /// AES-XCBC-MAC (RFC 3566).
+        case aesXCBC
+    }
+
+    /// What makes the code.
+    public let algorithm: Algorithm
     /// How many bytes of the code travel in each packet.
     public let checkLength: Int
 
     /// RFC 2403.
-    public static let md5_96 = Integrity(hash: .md5, checkLength: 12)
+    public static let md5_96 = Integrity(algorithm: .hmac(.md5), checkLength: 12)
     /// RFC 2404.
-    public static let sha1_96 = Integrity(hash: .sha1, checkLength: 12)
+    public static let sha1_96 = Integrity(algorithm: .hmac(.sha1), checkLength: 12)
     /// RFC 4868's code cut as an early draft of it had it: old Android kernels, whatever they negotiate.
-    public static let sha256_96 = Integrity(hash: .sha256, checkLength: 12)
+    public static let sha256_96 = Integrity(algorithm: .hmac(.sha256), checkLength: 12)
     /// RFC 4868.
-    public static let sha256_128 = Integrity(hash: .sha256, checkLength: 16)
+    public static let sha256_128 = Integrity(algorithm: .hmac(.sha256), checkLength: 16)
     /// RFC 4868.
-    public static let sha384_192 = Integrity(hash: .sha384, checkLength: 24)
+    public static let sha384_192 = Integrity(algorithm: .hmac(.sha384), checkLength: 24)
     /// RFC 4868.
-    public static let sha512_256 = Integrity(hash: .sha512, checkLength: 32)
+    public static let sha512_256 = Integrity(algorithm: .hmac(.sha512), checkLength: 32)
+    /// RFC 3566.
+    public static let aesXCBC_96 = Integrity(algorithm: .aesXCBC, checkLength: 12)
 
-    /// The key's length in bytes: that of the digest.
-    public var keyLength: Int { hash.digestLength }
+    /// The key's length in bytes: that of the digest, or of the cipher's key.
+    public var keyLength: Int {
+        switch algorithm {
+        case .hmac(let hash): hash.digestLength
+        case .aesXCBC: 16
+        }
+    }
 }
 
-/// The algorithms of an SA. Encryption without any integrity cannot be said with it (RFC 8221 section 4).
+/// The algorithms of ESP in an SA.
 public enum Suite: Sendable, Hashable {
-    /// A cipher and an HMAC.
-    case separate(Encryption, Integrity)
-    /// AES-GCM, which does both.
-    case gcm(keyLength: Int, checkLength: Int)
+    /// A cipher, and what authenticates. Without the latter whoever is on the way can change packets (RFC 8221 section
+    /// 4); nothing offers it unless a rule names it, and such an SA has no replay window (RFC 4303 section 3.4.3).
+    case separate(Encryption, Integrity?)
+    /// A cipher that does both.
+    case combined(Encryption)
 
     /// The cipher.
     public var encryption: Encryption {
         switch self {
-        case .separate(let encryption, _): encryption
-        case .gcm(let keyLength, let checkLength): .gcm(keyLength: keyLength, checkLength: checkLength)
+        case .separate(let encryption, _), .combined(let encryption): encryption
+        }
+    }
+
+    /// What authenticates where the cipher does not.
+    public var integrity: Integrity? {
+        switch self {
+        case .separate(_, let integrity): integrity
+        case .combined: nil
         }
     }
 
     /// The integrity check value's length in bytes.
-    public var checkLength: Int {
-        switch self {
-        case .separate(_, let integrity): integrity.checkLength
-        case .gcm(_, let checkLength): checkLength
-        }
-    }
+    public var checkLength: Int { integrity?.checkLength ?? encryption.checkLength }
+
+    /// Whether a changed packet is noticed.
+    public var isAuthenticated: Bool { checkLength > 0 }
 
     /// How many bytes of headers, vector, padding and check value a packet of `payloadLength` bytes gains.
     public func overhead(payloadLength: Int) -> Int {
         let alignment = encryption.alignment
-        let padded = (payloadLength + 2 + alignment - 1) / alignment * alignment
+        let padded = (payloadLength + ESPHeader.trailerLength + alignment - 1) / alignment * alignment
         return ESPHeader.length + encryption.vectorLength + padded - payloadLength + checkLength
     }
 }
 
-/// The keys of one direction of an SA.
+/// The keys of one direction of ESP.
 public struct SuiteKeys: Sendable {
-    /// The cipher's key, GCM's salt behind it.
+    /// The cipher's key, the salt behind it.
     public let encryption: SecretBytes
-    /// HMAC's key, empty with GCM.
+    /// The key of what authenticates, empty where the cipher does.
     public let integrity: SecretBytes
 
     /// The keys of one direction.

@@ -19,21 +19,26 @@ struct SuiteState: ~Copyable {
     private let authenticator: PacketAuthenticator?
     private let salt: UInt32
 
+    init(
+        _ protection: Protection, keys: ProtectionKeys, direction: PacketCipher.Direction
+    ) throws(CryptographyError) {
+        guard let suite = protection.payload, let keys = keys.payload, protection.authenticationHeader == nil,
+            protection.compression == nil, suite.isAuthenticated, !protection.usesExtendedSequenceNumbers
+        else { throw .unsupported }
+        try self.init(suite, keys: keys, direction: direction)
+    }
+
     init(_ suite: Suite, keys: SuiteKeys, direction: PacketCipher.Direction) throws(CryptographyError) {
         let encryption = suite.encryption
         guard keys.encryption.count == encryption.keyLength + encryption.saltLength else { throw .wrongLength }
         let cipher = try Self.makeCipher(encryption, key: keys.encryption, direction: direction)
         let authenticator = try Self.makeAuthenticator(suite, key: keys.integrity)
+        kind = encryption.isCombined ? .gcm : encryption == .null ? .null : .cbc
         self.cipher = cipher
         self.authenticator = authenticator
         vectorLength = encryption.vectorLength
         checkLength = suite.checkLength
         alignment = encryption.alignment
-        switch encryption {
-        case .null: kind = .null
-        case .cbc: kind = .cbc
-        case .gcm: kind = .gcm
-        }
         salt =
             encryption.saltLength == 0
             ? 0 : keys.encryption.span.unsafeLoadUnaligned(fromByteOffset: encryption.keyLength, as: UInt32.self)
@@ -45,6 +50,7 @@ struct SuiteState: ~Copyable {
         switch encryption {
         case .null: return nil
         case .cbc(let algorithm): return try PacketCipher(.cbc(algorithm), key: key, direction: direction)
+        case .ctr, .ccm, .chaCha20Poly1305: throw .unsupported
         case .gcm(let keyLength, let checkLength):
             guard [8, 12, 16].contains(checkLength) else { throw .wrongLength }
             return try PacketCipher(.gcm(keyLength: keyLength), key: key.slice(0..<keyLength), direction: direction)
@@ -54,9 +60,10 @@ struct SuiteState: ~Copyable {
     private static func makeAuthenticator(
         _ suite: Suite, key: SecretBytes
     ) throws(CryptographyError) -> PacketAuthenticator? {
-        guard case .separate(_, let integrity) = suite else { return nil }
+        guard let integrity = suite.integrity else { return nil }
         guard key.count == integrity.keyLength else { throw .wrongLength }
-        return try PacketAuthenticator(integrity.hash, key: key)
+        guard case .hmac(let hash) = integrity.algorithm else { throw .unsupported }
+        return try PacketAuthenticator(hash, key: key)
     }
 
     /// Verifies and decrypts a whole ESP packet in place. False when it is not authentic.

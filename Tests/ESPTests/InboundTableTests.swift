@@ -12,7 +12,8 @@ struct ESPTests {
         _ payload: [UInt8], _ suite: ESP.Suite, _ keys: SuiteKeys, sequence: Int = 1, nextHeader: UInt8 = 17
     ) throws -> [UInt8] {
         var batch = PacketBatch(capacity: 1, packetSizeMaximum: 2048)
-        var association = try OutboundSecurityAssociation(index: index, suite: suite, keys: keys)
+        var association = try OutboundSecurityAssociation(
+            index: index, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys))
         var random = RandomBlock()
         for _ in 0..<sequence {
             batch.reset()
@@ -24,7 +25,9 @@ struct ESPTests {
 
     private func table(_ suite: ESP.Suite, _ keys: SuiteKeys) throws -> InboundTable {
         var table = InboundTable(batchCapacity: 8)
-        table.install(try InboundSecurityAssociation(index: index, owner: 7, suite: suite, keys: keys))
+        table.install(
+            try InboundSecurityAssociation(
+                index: index, owner: 7, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys)))
         return table
     }
 
@@ -42,11 +45,13 @@ struct ESPTests {
         var table = InboundTable(batchCapacity: 8)
         table.install(
             try InboundSecurityAssociation(
-                index: SecurityParameterIndex(0xa5f8), owner: 1, suite: .gcm(keyLength: 24, checkLength: 16), keys: keys
+                index: SecurityParameterIndex(0xa5f8), owner: 1,
+                protection: Protection(payload: .combined(.gcm(keyLength: 24, checkLength: 16))),
+                keys: ProtectionKeys(payload: keys)
             ))
         var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
         batch.append(packet)
-        table.open(batch)
+        table.open(batch, as: .esp)
         #expect(table.result(0).drop == nil)
         #expect(table.result(0).nextHeader == 1)
         #expect(
@@ -61,12 +66,15 @@ struct ESPTests {
         var table = try table(suite, keys)
         for length in [0, 1, 2, 13, 14, 15, 16, 17, 63, 64, 1400, 1471] {
             let payload = generator.bytes(length)
-            table.install(try InboundSecurityAssociation(index: index, owner: 7, suite: suite, keys: keys))
+            table.install(
+                try InboundSecurityAssociation(
+                    index: index, owner: 7, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys))
+            )
             var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
             let sealed = try seal(payload, suite, keys)
             #expect(sealed.count == length + suite.overhead(payloadLength: length))
             batch.append(sealed)
-            table.open(batch)
+            table.open(batch, as: .esp)
             #expect(table.result(0).drop == nil)
             #expect(table.result(0).owner == 7)
             #expect(table.result(0).isNewest && table.result(0).isFirst)
@@ -87,7 +95,7 @@ struct ESPTests {
             changed[bit / 8] ^= 0x80 >> UInt8(bit % 8)
             var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
             batch.append(changed)
-            table.open(batch)
+            table.open(batch, as: .esp)
             // A sequence number that became 0 is one that no sender uses.
             let sequence = changed[4..<8].allSatisfy { $0 == 0 }
             let expected: InboundDrop = bit < 32 ? .unknownIndex : sequence ? .replayed : .notAuthentic
@@ -106,7 +114,7 @@ struct ESPTests {
         for length in 0..<sealed.count {
             var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
             batch.append(Array(sealed.prefix(length)))
-            table.open(batch)
+            table.open(batch, as: .esp)
             let drop = table.result(0).drop
             #expect(drop == .badLength || drop == .notAuthentic, "length \(length)")
         }
@@ -115,19 +123,19 @@ struct ESPTests {
     @Test("a packet that was received is refused again, also within one batch")
     func replay() throws {
         var generator = SeededGenerator(seed: 4)
-        let suite = ESP.Suite.gcm(keyLength: 16, checkLength: 16)
+        let suite = ESP.Suite.combined(.gcm(keyLength: 16, checkLength: 16))
         let keys = randomKeys(for: suite, using: &generator)
         let sealed = try seal([1, 2, 3], suite, keys)
         var table = try table(suite, keys)
         var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
         batch.append(sealed)
         batch.append(sealed)
-        table.open(batch)
+        table.open(batch, as: .esp)
         #expect(table.result(0).drop == nil)
         #expect(table.result(1).drop == .replayed)
         batch.reset()
         batch.append(sealed)
-        table.open(batch)
+        table.open(batch, as: .esp)
         #expect(table.result(0).drop == .replayed)
         #expect(table.drops[.replayed] == 2)
     }
@@ -144,7 +152,7 @@ struct ESPTests {
         #expect(table.remove(index) == Traffic())
         var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
         batch.append(try seal([1], suite, keys))
-        table.open(batch)
+        table.open(batch, as: .esp)
         #expect(table.result(0).drop == .unknownIndex)
     }
 
@@ -154,11 +162,13 @@ struct ESPTests {
         let suite = allSuites[8]
         let keys = randomKeys(for: suite, using: &generator)
         var outbound = try OutboundSecurityAssociation(
-            index: index, suite: suite, keys: keys, limit: VolumeLimit(kilobytes: 2))
+            index: index, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys),
+            limit: VolumeLimit(kilobytes: 2))
         var table = InboundTable(batchCapacity: 8)
         table.install(
             try InboundSecurityAssociation(
-                index: index, owner: 7, suite: suite, keys: keys, limit: VolumeLimit(kilobytes: 1)))
+                index: index, owner: 7, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys),
+                limit: VolumeLimit(kilobytes: 1)))
         var random = RandomBlock()
         var outcomes: [InboundDrop?] = []
         var refused = 0
@@ -170,7 +180,7 @@ struct ESPTests {
                 continue
             }
             batch.count = 1
-            table.open(batch)
+            table.open(batch, as: .esp)
             outcomes.append(table.result(0).drop)
         }
         #expect(outcomes == [nil, nil, .volumeExhausted])
@@ -183,10 +193,13 @@ struct ESPTests {
         let suite = allSuites[8]
         let keys = randomKeys(for: suite, using: &generator)
         let limit = VolumeLimit(kilobytes: 8, softKilobytes: 4)
-        var outbound = try OutboundSecurityAssociation(index: index, suite: suite, keys: keys, limit: limit)
+        var outbound = try OutboundSecurityAssociation(
+            index: index, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys), limit: limit)
         var table = InboundTable(batchCapacity: 8)
         table.install(
-            try InboundSecurityAssociation(index: index, owner: 7, suite: suite, keys: keys, limit: limit))
+            try InboundSecurityAssociation(
+                index: index, owner: 7, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys),
+                limit: limit))
         var random = RandomBlock()
         var (sent, received): ([Int], [Int]) = ([], [])
         for number in 1...82 {
@@ -194,7 +207,7 @@ struct ESPTests {
             batch.append(generator.bytes(100))
             #expect(outbound.seal(&batch[0], nextHeader: 17, random: &random) == nil)
             if outbound.isNoticeDue { sent.append(number) }
-            table.open(batch)
+            table.open(batch, as: .esp)
             if table.result(0).isNoticeDue { received.append(number) }
         }
         // At 4,096 bytes, then each 512 more, at last at 8,192.
@@ -210,7 +223,7 @@ struct ESPTests {
         var table = try table(suite, keys)
         var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
         batch.append(try seal([1], suite, keys, nextHeader: 59))
-        table.open(batch)
+        table.open(batch, as: .esp)
         #expect(table.result(0).drop == .dummy)
     }
 }

@@ -37,14 +37,15 @@ let allSuites: [Suite] = {
     let ciphers: [Encryption] = [.null] + CBCCipher.allCases.map { .cbc($0) }
     let integrities: [Integrity] = [.md5_96, .sha1_96, .sha256_128, .sha384_192, .sha512_256]
     let separate = ciphers.flatMap { cipher in integrities.map { Suite.separate(cipher, $0) } }
-    let combined = [16, 24, 32].flatMap { key in [8, 12, 16].map { Suite.gcm(keyLength: key, checkLength: $0) } }
+    let combined = [16, 24, 32].flatMap { key in
+        [8, 12, 16].map { Suite.combined(.gcm(keyLength: key, checkLength: $0)) }
+    }
     return separate + combined
 }()
 
 /// Keys of the right lengths for a suite.
 func randomKeys(for suite: Suite, using generator: inout some RandomNumberGenerator) -> SuiteKeys {
     let encryption = generator.bytes(suite.encryption.keyLength + suite.encryption.saltLength)
-    let integrity =
-        if case .separate(_, let integrity) = suite { generator.bytes(integrity.keyLength) } else { [UInt8]() }
+    let integrity = generator.bytes(suite.integrity?.keyLength ?? 0)
     return SuiteKeys(encryption: SecretBytes(encryption), integrity: SecretBytes(integrity))
 }

@@ -207,7 +207,8 @@ struct PacketPathOutboundTests {
     func commands() throws {
         let bench = try PathBench()
         let wrong = AssociationParameters(
-            index: SecurityParameterIndex(0x9000), suite: .gcm(keyLength: 32, checkLength: 16),
+            index: SecurityParameterIndex(0x9000),
+            protection: Protection(payload: .combined(.gcm(keyLength: 32, checkLength: 16))),
             keys: bench.parameters(bench.inbound, 1).keys, limit: .none)
         #expect(!bench.carryOut(.installInbound(wrong, peer: 5)) && !bench.carryOut(.installOutbound(wrong, peer: 5)))
         #expect(bench.carryOut(.installOutbound(wrong, peer: 99)))
@@ -222,7 +223,7 @@ struct PacketPathOutboundTests {
 
     @Test(
         "nothing is allocated for a packet of data, either way",
-        arguments: [ESP.Suite.gcm(keyLength: 16, checkLength: 16), .separate(.cbc(.aes256), .sha1_96)])
+        arguments: [ESP.Suite.combined(.gcm(keyLength: 16, checkLength: 16)), .separate(.cbc(.aes256), .sha1_96)])
     func allocations(suite: ESP.Suite) throws {
         guard culvert_allocation_count() >= 0 else { return }
         let bench = try PathBench(suite: suite)

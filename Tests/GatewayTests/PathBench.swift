@@ -39,7 +39,7 @@ final class PathBench {
     private var now = Instant(nanoseconds: 1_000_000_000)
 
     init(
-        suite: Suite = .gcm(keyLength: 16, checkLength: 16), isSequenced: Bool = false,
+        suite: Suite = .combined(.gcm(keyLength: 16, checkLength: 16)), isSequenced: Bool = false,
         network: NetworkParameters? = network,
         encapsulation: OuterEncapsulation = .udp, limit: VolumeLimit = .none
     ) throws {
@@ -47,9 +47,12 @@ final class PathBench {
         let table = RouteTable(IPv4Network(IPv4Address(192, 168, 42, 0), prefixLength: 24) ?? Self.everything)
         routes = table
         packets = PacketPath(worker: 0, routes: table, batchCapacity: 64)
-        clientSends = try OutboundSecurityAssociation(index: inbound, suite: suite, keys: Self.keys(suite, 1))
+        clientSends = try OutboundSecurityAssociation(
+            index: inbound, protection: Protection(payload: suite), keys: ProtectionKeys(payload: Self.keys(suite, 1)))
         clientReceives.install(
-            try InboundSecurityAssociation(index: outbound, owner: 0, suite: suite, keys: Self.keys(suite, 2)))
+            try InboundSecurityAssociation(
+                index: outbound, owner: 0, protection: Protection(payload: suite),
+                keys: ProtectionKeys(payload: Self.keys(suite, 2))))
         carryOut(.addPeer(slot: 5, identifier: 500, path: Self.path, encapsulation: encapsulation))
         carryOut(.installInbound(parameters(inbound, 1), peer: 5))
         carryOut(.installOutbound(parameters(outbound, 2), peer: 5))
@@ -61,7 +64,7 @@ final class PathBench {
     private static let everything = IPv4Network(.any, prefixLength: 32) ?? { preconditionFailure("0.0.0.0/32") }()
 
     private static func keys(_ suite: Suite, _ seed: UInt8) -> SuiteKeys {
-        let integrity = if case .separate(_, let integrity) = suite { integrity.keyLength } else { 0 }
+        let integrity = suite.integrity?.keyLength ?? 0
         return SuiteKeys(
             encryption: SecretBytes(
                 [UInt8](repeating: seed, count: suite.encryption.keyLength + suite.encryption.saltLength)),
@@ -69,7 +72,9 @@ final class PathBench {
     }
 
     func parameters(_ index: SecurityParameterIndex, _ seed: UInt8) -> AssociationParameters {
-        AssociationParameters(index: index, suite: suite, keys: Self.keys(suite, seed), limit: limit)
+        AssociationParameters(
+            index: index, protection: Protection(payload: suite), keys: ProtectionKeys(payload: Self.keys(suite, seed)),
+            limit: limit)
     }
 
     @discardableResult
@@ -152,7 +157,7 @@ final class PathBench {
     /// What the client finds in ESP packets: the whole UDP datagram.
     func open(_ list: [[UInt8]]) -> [[UInt8]] {
         load(list)
-        clientReceives.open(batch)
+        clientReceives.open(batch, as: .esp)
         return (0..<batch.count).map { clientReceives.result($0).drop == nil ? [UInt8](copying: batch[$0].span) : [] }
     }
 }

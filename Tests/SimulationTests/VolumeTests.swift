@@ -70,7 +70,9 @@ struct VolumeTests {
         let keys = SuiteKeys(
             encryption: SecretBytes([UInt8](repeating: 1, count: 20)), integrity: SecretBytes([UInt8]()))
         var association = try OutboundSecurityAssociation(
-            index: SecurityParameterIndex(0x1_0000), suite: .gcm(keyLength: 16, checkLength: 16), keys: keys)
+            index: SecurityParameterIndex(0x1_0000),
+            protection: Protection(payload: .combined(.gcm(keyLength: 16, checkLength: 16))),
+            keys: ProtectionKeys(payload: keys))
         var random = RandomBlock()
         let last = OutboundSecurityAssociation.softPackets
         let steps: [(before: UInt32, isNotice: Bool)] = [(last - 2, false), (last - 1, true), (last, false)]

@@ -122,15 +122,15 @@ extension ControlPlane {
 
     private mutating func install(_ child: ChildSecurityAssociation, now: Instant) {
         guard var peer = peers[child.peer] else { return }
-        let suite = Suite(child.suite)
+        let protection = Protection(payload: Suite(child.suite))
         let limit =
             child.lifetimeKilobytes.map { VolumeLimit(kilobytes: $0, softKilobytes: child.softKilobytes) } ?? .none
         let inbound = AssociationParameters(
-            index: SecurityParameterIndex(child.inboundSPI), suite: suite, keys: SuiteKeys(child.inboundKeys),
-            limit: limit)
+            index: SecurityParameterIndex(child.inboundSPI), protection: protection,
+            keys: ProtectionKeys(payload: SuiteKeys(child.inboundKeys)), limit: limit)
         let outbound = AssociationParameters(
-            index: SecurityParameterIndex(child.outboundSPI), suite: suite, keys: SuiteKeys(child.outboundKeys),
-            limit: limit)
+            index: SecurityParameterIndex(child.outboundSPI), protection: protection,
+            keys: ProtectionKeys(payload: SuiteKeys(child.outboundKeys)), limit: limit)
         let encapsulation = OuterEncapsulation(child.encapsulation)
         // Once it is installed, its newest authentic packet says where a peer is, not where a quick mode began.
         if !peer.isInstalled || peer.encapsulation != encapsulation {
@@ -324,7 +324,7 @@ extension Suite {
         case .aesCBC(192): encryption = .cbc(.aes192)
         case .aesCBC: encryption = .cbc(.aes256)
         case .aesGCM(let keyBits, let icvBytes):
-            self = .gcm(keyLength: keyBits / 8, checkLength: icvBytes)
+            self = .combined(.gcm(keyLength: keyBits / 8, checkLength: icvBytes))
             return
         case .null: encryption = .null
         }

@@ -42,8 +42,8 @@ extension PacketPath {
         do throws(CryptographyError) {
             inboundTable.install(
                 try InboundSecurityAssociation(
-                    index: parameters.index, owner: peer, suite: parameters.suite, keys: parameters.keys,
-                    limit: parameters.limit))
+                    index: parameters.index, owner: peer, protection: parameters.protection,
+                    keys: parameters.keys, limit: parameters.limit))
             return true
         } catch {
             return false
@@ -55,7 +55,8 @@ extension PacketPath {
         do throws(CryptographyError) {
             peer.pointee.add(
                 try OutboundSecurityAssociation(
-                    index: parameters.index, suite: parameters.suite, keys: parameters.keys, limit: parameters.limit))
+                    index: parameters.index, outerIndex: parameters.outerIndex, protection: parameters.protection,
+                    keys: parameters.keys, limit: parameters.limit))
             return true
         } catch {
             return false

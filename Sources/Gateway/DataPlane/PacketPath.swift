@@ -129,7 +129,7 @@ struct PacketPath: ~Copyable {
     /// Takes a batch of ESP packets, which came by `encapsulation`, to the inner packets in them. ``disposition(_:)`` says
     /// which are to be delivered.
     mutating func receive(_ batch: inout PacketBatch, by encapsulation: OuterEncapsulation, now: Instant) {
-        inboundTable.open(batch)
+        inboundTable.open(batch, as: .esp)
         for position in 0..<batch.count {
             let result = inboundTable.result(position)
             guard result.drop == nil, let peer = peers[result.owner] else {

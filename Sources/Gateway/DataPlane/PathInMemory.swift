@@ -17,15 +17,18 @@ package struct PathInMemory: ~Copyable {
     private var path: PacketPath
     private let now = Instant(nanoseconds: 1_000_000_000)
 
-    /// A path whose SAs have these algorithms, each direction its keys. Nil where the keys do not fit the suite.
-    package init?(suite: Suite, inboundKeys: SuiteKeys, outboundKeys: SuiteKeys, mtuBytes: Int, batchCapacity: Int) {
+    /// A path whose SAs have this protection, each direction its keys. Nil where the keys do not fit it.
+    package init?(
+        protection: Protection, inboundKeys: ProtectionKeys, outboundKeys: ProtectionKeys, mtuBytes: Int,
+        batchCapacity: Int
+    ) {
         guard let network = IPv4Network(IPv4Address(10, 10, 0, 0), prefixLength: 24) else { return nil }
         let routes = RouteTable(network)
         var path = PacketPath(worker: 0, routes: routes, batchCapacity: batchCapacity)
         let outer = OuterPath(
             remote: Endpoint(IPv4Address(192, 0, 2, 7), 4500), local: .v4(IPv4Address(198, 51, 100, 1)))
-        func association(_ index: SecurityParameterIndex, _ keys: SuiteKeys) -> AssociationParameters {
-            AssociationParameters(index: index, suite: suite, keys: keys, limit: .none)
+        func association(_ index: SecurityParameterIndex, _ keys: ProtectionKeys) -> AssociationParameters {
+            AssociationParameters(index: index, protection: protection, keys: keys, limit: .none)
         }
         let commands: [WorkerCommand] = [
             .addPeer(slot: 0, identifier: 1, path: outer, encapsulation: .udp),

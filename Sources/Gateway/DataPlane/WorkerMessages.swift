@@ -4,8 +4,10 @@ import Wire
 /// One direction of an SA as the control loop tells a worker of it.
 struct AssociationParameters: Sendable {
     let index: SecurityParameterIndex
-    let suite: Suite
-    let keys: SuiteKeys
+    /// AH's, where it is around ESP and the peer receives it by another number than ESP.
+    var outerIndex: SecurityParameterIndex? = nil
+    let protection: Protection
+    let keys: ProtectionKeys
     let limit: VolumeLimit
 }
 

@@ -17,7 +17,8 @@ enum ESPFuzz {
     }
 
     private static let suites: [Suite] = [
-        .gcm(keyLength: 16, checkLength: 16), .gcm(keyLength: 32, checkLength: 8), .separate(.cbc(.aes128), .sha1_96),
+        .combined(.gcm(keyLength: 16, checkLength: 16)), .combined(.gcm(keyLength: 32, checkLength: 8)),
+        .separate(.cbc(.aes128), .sha1_96),
         .separate(.cbc(.aes256), .sha256_128), .separate(.cbc(.tripleDES), .md5_96), .separate(.null, .sha512_256),
         .separate(.cbc(.des), .sha384_192),
     ]
@@ -58,7 +59,8 @@ enum ESPFuzz {
             models.append(Model(limitBytes: isLimited ? 1024 : .max))
             guard
                 let association = try? InboundSecurityAssociation(
-                    index: index(position), owner: owner + position, suite: suites[position], keys: keys(position),
+                    index: index(position), owner: owner + position, protection: Protection(payload: suites[position]),
+                    keys: ProtectionKeys(payload: keys(position)),
                     limit: isLimited ? VolumeLimit(kilobytes: 1) : .none)
             else { fatalError("property violated: an SA with right keys is made") }
             bench.table.install(association)
@@ -127,7 +129,7 @@ enum ESPFuzz {
         batch.count = sent.count
         let before = bench.table.drops
         let admitted = models
-        bench.table.open(batch)
+        bench.table.open(batch, as: .esp)
         var dropped = 0
         for position in sent.indices {
             let result = bench.table.result(position)
@@ -184,8 +186,7 @@ enum ESPFuzz {
         let suite = suites[position]
         var generator = SeededRandom(state: UInt64(position))
         let encryption = generator.bytes(suite.encryption.keyLength + suite.encryption.saltLength)
-        let integrity =
-            if case .separate(_, let integrity) = suite { generator.bytes(integrity.keyLength) } else { [UInt8]() }
+        let integrity = generator.bytes(suite.integrity?.keyLength ?? 0)
         return SuiteKeys(encryption: SecretBytes(encryption), integrity: SecretBytes(integrity))
     }
 
@@ -194,9 +195,10 @@ enum ESPFuzz {
         let header = IPv4Address(index(position).value).octets + IPv4Address(sequence).octets
         let vector = [UInt8](repeating: UInt8(truncatingIfNeeded: sequence), count: suite.encryption.vectorLength)
         switch suite {
-        case .gcm(let keyLength, let checkLength):
+        case .combined(.gcm(let keyLength, let checkLength)):
             return header + vector
                 + sealGCM(plaintext, header, vector, keys, keyLength: keyLength, checkLength: checkLength)
+        case .combined: return []
         case .separate(.cbc(let cipher), let integrity):
             guard let body = try? cipher.encrypt(plaintext, key: keys.encryption, iv: vector) else { return [] }
             return authenticated(header + vector + body, integrity, keys)
@@ -205,8 +207,9 @@ enum ESPFuzz {
         }
     }
 
-    private static func authenticated(_ bytes: [UInt8], _ integrity: Integrity, _ keys: SuiteKeys) -> [UInt8] {
-        var code = HMAC(integrity.hash, key: keys.integrity)
+    private static func authenticated(_ bytes: [UInt8], _ integrity: Integrity?, _ keys: SuiteKeys) -> [UInt8] {
+        guard let integrity, case .hmac(let hash) = integrity.algorithm else { return [] }
+        var code = HMAC(hash, key: keys.integrity)
         code.update(bytes)
         return bytes + code.finish().prefix(integrity.checkLength)
     }

@@ -28,7 +28,7 @@ enum PacketPathFuzz {
         static let moved: UInt8 = 128
     }
 
-    fileprivate static let suite = Suite.gcm(keyLength: 16, checkLength: 16)
+    fileprivate static let suite = Suite.combined(.gcm(keyLength: 16, checkLength: 16))
     fileprivate static let gateway = IPv4Address(192, 168, 42, 1)
     fileprivate static let path = OuterPath(
         remote: Endpoint(IPv4Address(192, 0, 2, 7), 4500), local: .v4(IPv4Address(198, 51, 100, 1)))
@@ -70,7 +70,8 @@ enum PacketPathFuzz {
 
         private static func makeClient() -> OutboundSecurityAssociation? {
             try? OutboundSecurityAssociation(
-                index: PacketPathFuzz.inbound, suite: PacketPathFuzz.suite, keys: PacketPathFuzz.keys(1))
+                index: PacketPathFuzz.inbound, protection: Protection(payload: PacketPathFuzz.suite),
+                keys: ProtectionKeys(payload: PacketPathFuzz.keys(1)))
         }
     }
     nonisolated(unsafe) private static let bench = Bench()
@@ -157,14 +158,19 @@ extension PacketPathFuzz.Bench {
 
     private func install() {
         let parameters = { (index: SecurityParameterIndex, seed: UInt64) in
-            AssociationParameters(index: index, suite: Fuzz.suite, keys: Fuzz.keys(seed), limit: .none)
+            AssociationParameters(
+                index: index, protection: Protection(payload: Fuzz.suite),
+                keys: ProtectionKeys(payload: Fuzz.keys(seed)), limit: .none)
         }
         run(.installInbound(parameters(Fuzz.inbound, 1), peer: 0))
         run(.installOutbound(parameters(Fuzz.outbound, 2), peer: 0))
         guard
-            let sealing = try? OutboundSecurityAssociation(index: Fuzz.inbound, suite: Fuzz.suite, keys: Fuzz.keys(1)),
+            let sealing = try? OutboundSecurityAssociation(
+                index: Fuzz.inbound, protection: Protection(payload: Fuzz.suite),
+                keys: ProtectionKeys(payload: Fuzz.keys(1))),
             let opening = try? InboundSecurityAssociation(
-                index: Fuzz.outbound, owner: 0, suite: Fuzz.suite, keys: Fuzz.keys(2))
+                index: Fuzz.outbound, owner: 0, protection: Protection(payload: Fuzz.suite),
+                keys: ProtectionKeys(payload: Fuzz.keys(2)))
         else { fatalError("property violated: an SA with right keys is made") }
         client = sealing
         clientTable.install(opening)

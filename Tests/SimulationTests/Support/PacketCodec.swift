@@ -16,13 +16,14 @@ final class ClientAssociation {
     fileprivate init(_ child: IKEInitiator.Child, _ suite: Suite) throws(CryptographyError) {
         (inboundSPI, outboundSPI, isReady) = (child.inboundSPI, child.outboundSPI, !child.isAnswered)
         outbound = try OutboundSecurityAssociation(
-            index: SecurityParameterIndex(child.outboundSPI), suite: suite, keys: Self.keys(child.outbound, suite))
+            index: SecurityParameterIndex(child.outboundSPI), protection: Protection(payload: suite),
+            keys: ProtectionKeys(payload: Self.keys(child.outbound, suite)))
         inbound = try SuiteState(suite, keys: Self.keys(child.inbound, suite), direction: .decrypt)
     }
 
     private static func keys(_ material: [UInt8], _ suite: Suite) -> SuiteKeys {
         let count = suite.encryption.keyLength + suite.encryption.saltLength
-        let rest = if case .separate(_, let integrity) = suite { integrity.keyLength } else { 0 }
+        let rest = suite.integrity?.keyLength ?? 0
         return SuiteKeys(
             encryption: SecretBytes(Array(material[..<count])),
             integrity: SecretBytes(Array(material[count..<count + rest])))
@@ -36,7 +37,7 @@ final class PacketCodec {
 
     func association(_ child: IKEInitiator.Child, isCombined: Bool) -> ClientAssociation? {
         try? ClientAssociation(
-            child, isCombined ? .gcm(keyLength: 16, checkLength: 16) : .separate(.cbc(.aes256), .sha256_128))
+            child, isCombined ? .combined(.gcm(keyLength: 16, checkLength: 16)) : .separate(.cbc(.aes256), .sha256_128))
     }
 
     func seal(_ payload: [UInt8], by association: ClientAssociation, _ nextHeader: UInt8) -> [UInt8]? {
