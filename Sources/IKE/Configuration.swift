@@ -19,6 +19,8 @@ public struct IKEConfiguration: Sendable {
     public var policy: IKEPolicy
     /// Other policies for some. Which one counts, ``policy(for:)`` says, and the engine asks nothing else.
     public var rules: [IKERule] = []
+    /// The traffic with fixed peers. Nobody else's is accepted, L2TP's apart.
+    public var tunnels: [IKETunnel] = []
     /// The pre-shared keys.
     public var preSharedKeys: PreSharedKeys
     /// The certificates; nil for none.

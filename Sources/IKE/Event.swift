@@ -73,7 +73,7 @@ public struct IKESelectors: Hashable, Sendable {
 public enum IPsecMode: String, Sendable {
     /// Transport mode.
     case transport
-    /// Tunnel mode: recognised, not yet accepted.
+    /// Tunnel mode.
     case tunnel
 }
 
@@ -98,16 +98,37 @@ public struct ChildKeys: Sendable {
     public let authentication: SecretBytes
 
     /// Cuts key material: cipher key, salt, integrity key (RFC 2407 section 4.5 leaves no other order in use).
-    init(_ material: SecretBytes, suite: ESPNegotiatedSuite) {
-        let saltStart = suite.cipher.keyLengthBits / 8
-        let authenticationStart = saltStart + suite.cipher.saltBytes
+    init(_ material: SecretBytes, _ ipsecProtocol: IPsecProtocol, of suite: IPsecSuite) {
+        let cipher = ipsecProtocol == .encapsulatingSecurityPayload ? suite.payload?.cipher : nil
+        let saltStart = (cipher?.keyLengthBits ?? 0) / 8
+        let authenticationStart = saltStart + (cipher?.saltBytes ?? 0)
         encryption = material.slice(0..<saltStart)
         salt = material.slice(saltStart..<authenticationStart)
         authentication = material.slice(authenticationStart..<material.count)
     }
 }
 
-/// A pair of IPsec SAs: all that is needed to install both directions.
+/// One protocol of a pair of IPsec SAs, or of a bundle.
+public struct ChildProtection: Sendable {
+    /// AH or ESP.
+    public let ipsecProtocol: IPsecProtocol
+    /// The SPI of packets to the peer; ours is one for all protocols of a bundle.
+    public let outboundSPI: UInt32
+    /// The keys of packets to us.
+    public let inboundKeys: ChildKeys
+    /// The keys of packets to the peer.
+    public let outboundKeys: ChildKeys
+}
+
+/// The numbers under which compressed packets travel (RFC 3173 section 3.2).
+public struct ChildCompression: Hashable, Sendable {
+    /// The CPI of packets to us.
+    public let inboundCPI: UInt16
+    /// The CPI of packets to the peer.
+    public let outboundCPI: UInt16
+}
+
+/// A pair of IPsec SAs, or of bundles of them: all that is needed to install both directions.
 public struct ChildSecurityAssociation: Sendable {
     /// Whose it is.
     public let peer: PeerID
@@ -119,14 +140,12 @@ public struct ChildSecurityAssociation: Sendable {
     public let replaces: UInt32?
     /// The SPI of packets to us.
     public let inboundSPI: UInt32
-    /// The SPI of packets to the peer.
-    public let outboundSPI: UInt32
     /// The algorithms.
-    public let suite: ESPNegotiatedSuite
-    /// The keys of packets to us.
-    public let inboundKeys: ChildKeys
-    /// The keys of packets to the peer.
-    public let outboundKeys: ChildKeys
+    public let suite: IPsecSuite
+    /// The protocols with their keys, outermost first: AH, ESP, or AH and ESP.
+    public let protections: [ChildProtection]
+    /// The numbers of compression; nil where none was agreed.
+    public let compression: ChildCompression?
     /// Transport or tunnel.
     public let mode: IPsecMode
     /// Whether and how packets travel in UDP.
@@ -135,14 +154,22 @@ public struct ChildSecurityAssociation: Sendable {
     public let path: IKEPath
     /// The addresses that the peer believes in (NAT-OA): its own, and ours.
     public let originalAddresses: (initiator: IPAddress?, responder: IPAddress?)
-    /// The traffic; nil where the peer named none, which means the traffic between the two endpoints.
+    /// The traffic as the identification payloads say it; nil where the peer named none, which means the traffic between
+    /// the two endpoints.
     public let selectors: IKESelectors?
+    /// The traffic, our side the local one; nil where a side was named by something that is no address.
+    public let traffic: TrafficSelector?
+    /// Which configured tunnel it is for; nil for L2TP.
+    public let tunnel: String?
     /// After how long the SA ends.
     public let lifetimeSeconds: UInt64
     /// After how many kilobytes in either direction the SA ends; the gateway counts them. Nil: no bound.
     public let lifetimeKilobytes: UInt64?
     /// At how many the gateway calls ``IKEEngine/noteVolume(inboundSPI:kilobytes:now:using:)``, for a successor.
     public let softKilobytes: UInt64?
+
+    /// The SPI of packets to the peer, of a bundle that of its innermost protocol.
+    public var outboundSPI: UInt32 { protections.last?.outboundSPI ?? 0 }
 }
 
 /// What the gateway needs to decide about a quick mode.
@@ -155,10 +182,16 @@ public struct QuickModeRequest: Sendable {
     public let peer: PeerID
     /// The message's path.
     public let path: IKEPath
-    /// The traffic, nil where the peer named none.
+    /// Transport or tunnel.
+    public let mode: IPsecMode
+    /// The traffic as the identification payloads say it, nil where the peer named none.
     public let selectors: IKESelectors?
+    /// The traffic, our side the local one; nil where a side was named by something that is no address.
+    public let traffic: TrafficSelector?
+    /// Which configured tunnel it is for; nil for L2TP.
+    public let tunnel: String?
     /// The algorithms that we would take.
-    public let suite: ESPNegotiatedSuite
+    public let suite: IPsecSuite
     /// Whether and how packets would travel in UDP.
     public let encapsulation: IPsecEncapsulation
     /// The group of perfect forward secrecy, if any.

@@ -59,23 +59,23 @@ public struct PhaseTwoAlgorithms: Sendable, Equatable {
     /// Ciphers, combined ones among them.
     public var ciphers: [ESPCipher]
     /// Integrity algorithms for the ciphers that have none of their own.
-    public var integrities: [ESPIntegrity]
+    public var integrities: [IPsecIntegrity]
     /// Whether HMAC-SHA2-256 is cut to 96 bits, for Android up to 7: then no other client can use it.
     public var truncatesSHA256 = false
 
     /// Explicit lists, the most wanted first.
-    public init(ciphers: [ESPCipher], integrities: [ESPIntegrity]) {
+    public init(ciphers: [ESPCipher], integrities: [IPsecIntegrity]) {
         (self.ciphers, self.integrities) = (ciphers, integrities)
     }
 
     /// What we offer: all that we accept, as far as one offer should be long.
-    var offered: [ESPNegotiatedSuite] {
+    var offered: [IPsecSuite] {
         let all = ciphers.flatMap { cipher in
             cipher.isCombined
-                ? [ESPNegotiatedSuite(cipher: cipher, integrity: nil)]
+                ? [IPsecSuite(cipher: cipher, integrity: nil)]
                 : integrities.map {
                     let isCut = $0 == .hmacSHA256 && truncatesSHA256
-                    return ESPNegotiatedSuite(cipher: cipher, integrity: isCut ? .hmacSHA256Truncated96 : $0)
+                    return IPsecSuite(cipher: cipher, integrity: isCut ? .hmacSHA256Truncated96 : $0)
                 }
         }
         return Array(all.prefix(24))
@@ -192,7 +192,7 @@ extension PhaseTwoAlgorithms {
     /// with whichever of the others is chosen they can be understood.
     mutating func preferLongerHMAC() {
         guard let index = integrities.firstIndex(of: .hmacSHA256) else { return }
-        let others: [ESPIntegrity] = [.hmacSHA512, .hmacSHA384].filter(integrities.contains)
+        let others: [IPsecIntegrity] = [.hmacSHA512, .hmacSHA384].filter(integrities.contains)
         integrities.removeAll { others.contains($0) }
         integrities.insert(contentsOf: others, at: index)
     }

@@ -133,6 +133,16 @@ public enum IPAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The address of 4 or 16 octets in the order in which they travel; nil for another number of them.
+    public init?(octets: [UInt8]) {
+        let number = { (part: ArraySlice<UInt8>) in part.reduce(UInt64(0)) { $0 << 8 | UInt64($1) } }
+        switch octets.count {
+        case 4: self = .v4(IPv4Address(UInt32(truncatingIfNeeded: number(octets[...]))))
+        case 16: self = .v6(IPv6Address(high: number(octets.prefix(8)), low: number(octets.suffix(8))))
+        default: return nil
+        }
+    }
+
     /// The octets, in the order in which they travel: 4 or 16.
     public var octets: [UInt8] {
         switch self {

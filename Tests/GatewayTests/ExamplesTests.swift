@@ -44,7 +44,7 @@ struct ExamplesTests {
         #expect(Set(policy.phaseOne.hashes) == [.sha256, .sha384, .sha512, .sha1, .md5])
         #expect(Set(policy.phaseOne.groups) == Set(DiffieHellmanGroup.allCases))
         #expect(Set(policy.phaseTwo.ciphers) == Set(ESPCipher.all))
-        #expect(Set(policy.phaseTwo.integrities) == Set(ESPIntegrity.allCases).subtracting([.hmacSHA256Truncated96]))
+        #expect(Set(policy.phaseTwo.integrities) == Set(IPsecIntegrity.allCases).subtracting([.hmacSHA256Truncated96]))
         #expect(loaded.configuration.aggressiveMode.acceptsAnyIdentity)
         #expect(
             loaded.warnings.map(\.key) == [

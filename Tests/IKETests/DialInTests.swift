@@ -16,7 +16,7 @@ struct DialInTests {
         #expect(world.keysAgree)
         #expect(world.ready.first?.encapsulation == IPsecEncapsulation.none)
         #expect(
-            world.ready.first?.suite == ESPNegotiatedSuite(cipher: .aesGCM(keyBits: 128, icvBytes: 16), integrity: nil))
+            world.ready.first?.suite == IPsecSuite(cipher: .aesGCM(keyBits: 128, icvBytes: 16), integrity: nil))
         #expect(world.confirmed == world.ready.map(\.inboundSPI))
         #expect(world.drops.isEmpty)
         #expect(world.client.responderIdentity == [1, 0, 0, 0] + gatewayAddress.octets)

@@ -52,11 +52,14 @@ struct KeyMaterialTests {
     func cutting() {
         let material = SecretBytes([UInt8](0..<36))
         let combined = ChildKeys(
-            material, suite: ESPNegotiatedSuite(cipher: .aesGCM(keyBits: 256, icvBytes: 16), integrity: nil))
+            material, .encapsulatingSecurityPayload,
+            of: IPsecSuite(cipher: .aesGCM(keyBits: 256, icvBytes: 16), integrity: nil))
         #expect(bytes(of: combined.encryption) == [UInt8](0..<32))
         #expect(bytes(of: combined.salt) == [UInt8](32..<36))
         #expect(combined.authentication.count == 0)
-        let plain = ChildKeys(material, suite: ESPNegotiatedSuite(cipher: .aesCBC(keyBits: 128), integrity: .hmacSHA1))
+        let plain = ChildKeys(
+            material, .encapsulatingSecurityPayload,
+            of: IPsecSuite(cipher: .aesCBC(keyBits: 128), integrity: .hmacSHA1))
         #expect(bytes(of: plain.encryption) == [UInt8](0..<16))
         #expect(bytes(of: plain.authentication) == [UInt8](16..<36))
     }

@@ -162,7 +162,7 @@ struct QuirkTests {
             var world = World(settings: settings) { $0.policy.phaseTwo.truncatesSHA256 = cuts }
             world.dialIn()
             #expect(world.keysAgree)
-            #expect(world.ready.first?.suite.integrity == (cuts ? .hmacSHA256Truncated96 : .hmacSHA256))
+            #expect(world.ready.first?.suite.payload?.integrity == (cuts ? .hmacSHA256Truncated96 : .hmacSHA256))
         }
         var pair = Pair { configuration, _ in
             configuration.policy.phaseTwo = PhaseTwoAlgorithms(
@@ -173,6 +173,6 @@ struct QuirkTests {
         pair.rekey(1)
         pair.run(for: .seconds(1))
         #expect(pair.isMirrored && pair.keysAgree && pair.sides[0].ready.count == 2)
-        #expect(pair.sides[0].ready.allSatisfy { $0.suite.integrity == .hmacSHA256Truncated96 })
+        #expect(pair.sides[0].ready.allSatisfy { $0.suite.payload?.integrity == .hmacSHA256Truncated96 })
     }
 }

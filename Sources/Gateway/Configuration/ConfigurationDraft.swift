@@ -55,7 +55,7 @@ struct ConfigurationDraft: Sendable {
 
     struct ESP: Sendable {
         var ciphers = Setting<[ESPCipher]>.absent
-        var integrities = Setting<[ESPIntegrity]>.absent
+        var integrities = Setting<[IPsecIntegrity]>.absent
         var truncatesSHA256 = Setting<Bool>.absent
     }
 

@@ -42,7 +42,7 @@ extension ValueRules {
 
     static func espCipher(_ text: String) throws(Refusal) -> ESPCipher { try named(text, ESPCipher.all) }
 
-    static func espIntegrity(_ text: String) throws(Refusal) -> ESPIntegrity {
+    static func espIntegrity(_ text: String) throws(Refusal) -> IPsecIntegrity {
         try named(text, [.hmacSHA256, .hmacSHA384, .hmacSHA512, .hmacSHA1, .hmacMD5])
     }
 

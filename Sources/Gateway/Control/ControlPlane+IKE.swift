@@ -122,15 +122,7 @@ extension ControlPlane {
 
     private mutating func install(_ child: ChildSecurityAssociation, now: Instant) {
         guard var peer = peers[child.peer] else { return }
-        let protection = Protection(payload: Suite(child.suite))
-        let limit =
-            child.lifetimeKilobytes.map { VolumeLimit(kilobytes: $0, softKilobytes: child.softKilobytes) } ?? .none
-        let inbound = AssociationParameters(
-            index: SecurityParameterIndex(child.inboundSPI), protection: protection,
-            keys: ProtectionKeys(payload: SuiteKeys(child.inboundKeys)), limit: limit)
-        let outbound = AssociationParameters(
-            index: SecurityParameterIndex(child.outboundSPI), protection: protection,
-            keys: ProtectionKeys(payload: SuiteKeys(child.outboundKeys)), limit: limit)
+        let (inbound, outbound) = AssociationParameters.pair(of: child)
         let encapsulation = OuterEncapsulation(child.encapsulation)
         // Once it is installed, its newest authentic packet says where a peer is, not where a quick mode began.
         if !peer.isInstalled || peer.encapsulation != encapsulation {
@@ -310,40 +302,5 @@ extension OuterEncapsulation {
             case .udp: .udp
             case .udpOfIKE: .udpOfIKE
             }
-    }
-}
-
-extension Suite {
-    /// The suite that IKE negotiated.
-    init(_ negotiated: ESPNegotiatedSuite) {
-        let encryption: Encryption
-        switch negotiated.cipher {
-        case .des: encryption = .cbc(.des)
-        case .tripleDES: encryption = .cbc(.tripleDES)
-        case .aesCBC(128): encryption = .cbc(.aes128)
-        case .aesCBC(192): encryption = .cbc(.aes192)
-        case .aesCBC: encryption = .cbc(.aes256)
-        case .aesGCM(let keyBits, let icvBytes):
-            self = .combined(.gcm(keyLength: keyBits / 8, checkLength: icvBytes))
-            return
-        case .null: encryption = .null
-        }
-        let integrity: Integrity
-        switch negotiated.integrity {
-        case .hmacMD5: integrity = .md5_96
-        case .hmacSHA1, nil: integrity = .sha1_96
-        case .hmacSHA256: integrity = .sha256_128
-        case .hmacSHA256Truncated96: integrity = .sha256_96
-        case .hmacSHA384: integrity = .sha384_192
-        case .hmacSHA512: integrity = .sha512_256
-        }
-        self = .separate(encryption, integrity)
-    }
-}
-
-extension SuiteKeys {
-    /// The keys that IKE negotiated, GCM's salt behind its key.
-    init(_ keys: ChildKeys) {
-        self.init(encryption: .concatenate([keys.encryption, keys.salt]), integrity: keys.authentication)
     }
 }

@@ -10,7 +10,7 @@ struct Peer {
     struct Association {
         let inbound: SecurityParameterIndex
         let outbound: SecurityParameterIndex
-        let suite: ESPNegotiatedSuite
+        let suite: IPsecSuite
         /// Until the peer has the keys too: then the worker has them, and nobody else needs to.
         var outboundParameters: AssociationParameters?
         /// Whether the peer has the keys too, so that we send by it.

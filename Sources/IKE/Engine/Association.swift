@@ -310,7 +310,7 @@ struct Association: Sendable {
 
         /// What we want.
         struct Proposed: Sendable {
-            let suites: [ESPNegotiatedSuite]
+            let suites: [IPsecSuite]
             let agreed: Child.Agreement
             /// The inbound SPI of the pair that is to be replaced.
             let replaces: UInt32?
@@ -341,6 +341,8 @@ struct Association: Sendable {
             /// IDci and IDcr byte for byte, for the answer.
             let identifications: [[UInt8]]
             let selectors: IKESelectors?
+            let traffic: TrafficSelector?
+            let tunnel: String?
             let originalAddresses: [IPAddress]
             let initializationVector: [UInt8]
             /// The identification of the peer's side, and of ours.

@@ -13,16 +13,19 @@ struct Child: Sendable {
         let own: [UInt8]?
         let peer: [UInt8]?
         let selectors: IKESelectors?
+        let traffic: TrafficSelector?
+        let tunnel: String?
         /// The addresses that the peer believes in: its own, and ours.
         let originalAddresses: [IPAddress]
 
         init(
             mode: EncapsulationMode, group: DiffieHellmanGroup?, seconds: UInt64, kilobytes: UInt64?, own: [UInt8]?,
-            peer: [UInt8]?, selectors: IKESelectors?, originalAddresses: [IPAddress]
+            peer: [UInt8]?, selectors: IKESelectors?, traffic: TrafficSelector?, tunnel: String?,
+            originalAddresses: [IPAddress]
         ) {
             (self.mode, self.group, self.seconds, self.kilobytes) = (mode, group, seconds, kilobytes)
             (self.own, self.peer, self.selectors) = (own, peer, selectors)
-            self.originalAddresses = originalAddresses
+            (self.traffic, self.tunnel, self.originalAddresses) = (traffic, tunnel, originalAddresses)
         }
 
         /// Whether both are about the same traffic.
@@ -33,7 +36,7 @@ struct Child: Sendable {
     let quickMode: QuickModeID
     let role: IKERole
     let outboundSPI: UInt32
-    let suite: ESPNegotiatedSuite
+    let suite: IPsecSuite
     let agreed: Agreement
     let initiatorNonce: [UInt8]
     /// Grows with each pair: which one is newer.
@@ -66,9 +69,16 @@ extension IKEEngine {
         let own: [UInt8]?
         let peer: [UInt8]?
         let selectors: IKESelectors?
+        let traffic: TrafficSelector?
+        let tunnel: String?
         let originalAddresses: [IPAddress]
         var replaces: UInt32?
         var isOverlapped = false
+    }
+
+    /// All traffic between the two endpoints: what an SA is for whose peer names none (RFC 2409 section 5.5).
+    static func traffic(of path: IKEPath) -> TrafficSelector {
+        TrafficSelector(local: AddressRange(path.local.address), remote: AddressRange(path.remote.address))
     }
 
     /// Derives the keys of both directions and hands them to the gateway.
@@ -77,13 +87,19 @@ extension IKEEngine {
         inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
         let chosen = result.chosen
-        let material = { (spi: UInt32) in
+        let material = { (spi: UInt32, ipsecProtocol: IPsecProtocol) in
             ChildKeys(
                 established.keys.childKeys(
-                    sharedSecret: result.sharedSecret, protocolID: ProtocolID.esp, securityParameterIndex: spi,
+                    sharedSecret: result.sharedSecret, protocolID: ipsecProtocol.rawValue, securityParameterIndex: spi,
                     initiatorNonce: result.initiatorNonce, responderNonce: result.responderNonce,
-                    count: chosen.suite.keyMaterialBytes),
-                suite: chosen.suite)
+                    count: chosen.suite.keyMaterialBytes(ipsecProtocol)),
+                ipsecProtocol, of: chosen.suite)
+        }
+        let protections = chosen.suite.protocols.map { ipsecProtocol in
+            ChildProtection(
+                ipsecProtocol: ipsecProtocol, outboundSPI: chosen.outboundSPI,
+                inboundKeys: material(inboundSPI, ipsecProtocol),
+                outboundKeys: material(chosen.outboundSPI, ipsecProtocol))
         }
         let lifetimes = policy(for: path).lifetimes
         let seconds = chosen.life.boundedSeconds(lifetimes.ipsecMaximumSeconds)
@@ -96,7 +112,8 @@ extension IKEEngine {
             suite: chosen.suite,
             agreed: Child.Agreement(
                 mode: chosen.mode, group: chosen.group, seconds: seconds, kilobytes: kilobytes, own: result.own,
-                peer: result.peer, selectors: result.selectors, originalAddresses: result.originalAddresses),
+                peer: result.peer, selectors: result.selectors, traffic: result.traffic, tunnel: result.tunnel,
+                originalAddresses: result.originalAddresses),
             initiatorNonce: result.initiatorNonce, number: lastChild,
             softKilobytes: softKilobytes, isOverlapped: result.isOverlapped)
         peers.change(established.peer) { $0.children.append(inboundSPI) }
@@ -108,12 +125,12 @@ extension IKEEngine {
             .securityAssociationReady(
                 ChildSecurityAssociation(
                     peer: established.peer, quickMode: id, role: result.role, replaces: result.replaces,
-                    inboundSPI: inboundSPI, outboundSPI: chosen.outboundSPI, suite: chosen.suite,
-                    inboundKeys: material(inboundSPI), outboundKeys: material(chosen.outboundSPI), mode: .transport,
+                    inboundSPI: inboundSPI, suite: chosen.suite, protections: protections, compression: nil,
+                    mode: chosen.mode.ipsecMode,
                     encapsulation: established.encapsulation(in: chosen.mode), path: path,
                     originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
-                    selectors: result.selectors, lifetimeSeconds: seconds, lifetimeKilobytes: kilobytes,
-                    softKilobytes: softKilobytes)))
+                    selectors: result.selectors, traffic: result.traffic, tunnel: result.tunnel,
+                    lifetimeSeconds: seconds, lifetimeKilobytes: kilobytes, softKilobytes: softKilobytes)))
     }
 
     /// Both sides have the keys of a pair.

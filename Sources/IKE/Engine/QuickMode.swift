@@ -68,7 +68,8 @@ extension IKEEngine {
                 .quickModeRequested(
                     QuickModeRequest(
                         id: id, role: .responder, peer: established.peer, path: message.path,
-                        selectors: request.selectors,
+                        mode: request.chosen.mode.ipsecMode,
+                        selectors: request.selectors, traffic: request.traffic, tunnel: request.tunnel,
                         suite: request.chosen.suite, encapsulation: established.encapsulation(in: request.chosen.mode),
                         group: request.chosen.group, replaces: nil)))
         } catch {
@@ -112,7 +113,8 @@ extension IKEEngine {
         }
         return Association.QuickMode.Request(
             chosen: chosen, nonce: nonce, publicValue: publicValue, identifications: identifications,
-            selectors: selectors, originalAddresses: originalAddresses,
+            selectors: selectors, traffic: selectors.map(\.traffic) ?? Self.traffic(of: message.path), tunnel: nil,
+            originalAddresses: originalAddresses,
             initializationVector: established.keys.nextInitializationVector(after: message.bytes))
     }
 
@@ -293,7 +295,8 @@ extension IKEEngine {
             Installation(
                 role: .responder, chosen: request.chosen, initiatorNonce: request.nonce, responderNonce: nonce,
                 sharedSecret: agreement?.sharedSecret, own: request.own, peer: request.peer,
-                selectors: request.selectors, originalAddresses: request.originalAddresses,
+                selectors: request.selectors, traffic: request.traffic, tunnel: request.tunnel,
+                originalAddresses: request.originalAddresses,
                 isOverlapped: request.isOverlapped),
             established, exchange.path, inboundSPI: inboundSPI, now: now, using: &generator)
     }

@@ -4,13 +4,15 @@ import Wire
 /// A pair of IPsec SAs that we want.
 public struct QuickModeProposal: Sendable {
     /// The algorithms, the most wanted first; none means those of the configuration.
-    public var suites: [ESPNegotiatedSuite] = []
+    public var suites: [IPsecSuite] = []
     /// The group of perfect forward secrecy.
     public var group: DiffieHellmanGroup?
-    /// The traffic's side that is ours; nil means UDP port 1701 of our address.
-    public var own: IKESelector?
-    /// The peer's side; nil means UDP port 1701 of its address.
-    public var peer: IKESelector?
+    /// Transport or tunnel mode.
+    public var mode = IPsecMode.transport
+    /// The traffic, our side the local one; nil means UDP port 1701 of both addresses.
+    public var traffic: TrafficSelector?
+    /// Which configured tunnel it is for; nil for L2TP.
+    public var tunnel: String?
 
     /// What the configuration says, for L2TP.
     public init() {}
@@ -35,18 +37,20 @@ extension IKEEngine {
         guard let known = peers[peer], let cookie = known.associations.last,
             let established = associations[cookie]?.established
         else { return nil }
-        let selector = { (address: IPAddress) in
-            IKESelector(identity: IKEIdentity(address), protocolNumber: 17, port: 1701)
-        }
-        let own = proposal.own ?? selector(configuration.identityAddress ?? known.path.local.address)
-        let other = proposal.peer ?? selector(known.path.remote.address)
+        let local = AddressRange(configuration.identityAddress ?? known.path.local.address)
+        let traffic =
+            proposal.traffic
+            ?? TrafficSelector(
+                local: local, remote: AddressRange(known.path.remote.address), protocolNumber: 17, localPort: 1701,
+                remotePort: 1701)
+        let selectors = IKESelectors(traffic)
         let isTranslated = established.nat?.isTranslated ?? false || established.hidesOwnNAT
-        let mode = isTranslated ? established.variant?.transportMode ?? .transport : .transport
+        let mode = EncapsulationMode(proposal.mode, isTranslated ? established.variant : nil)
         let policy = policy(for: known.path)
         let agreed = Child.Agreement(
             mode: mode, group: proposal.group, seconds: policy.lifetimes.ipsecMaximumSeconds,
-            kilobytes: policy.lifetimes.ipsecMaximumKilobytes, own: own.body, peer: other.body,
-            selectors: IKESelectors(initiator: other, responder: own),
+            kilobytes: policy.lifetimes.ipsecMaximumKilobytes, own: selectors.responder.body,
+            peer: selectors.initiator.body, selectors: selectors, traffic: traffic, tunnel: proposal.tunnel,
             originalAddresses: [])
         let suites = proposal.suites.isEmpty ? policy.phaseTwo.offered : proposal.suites
         return beginProposal(
@@ -105,7 +109,9 @@ extension IKEEngine {
         emit(
             .quickModeRequested(
                 QuickModeRequest(
-                    id: id, role: .initiator, peer: peer, path: association.path, selectors: proposed.agreed.selectors,
+                    id: id, role: .initiator, peer: peer, path: association.path, mode: proposed.agreed.mode.ipsecMode,
+                    selectors: proposed.agreed.selectors, traffic: proposed.agreed.traffic,
+                    tunnel: proposed.agreed.tunnel,
                     suite: proposed.suites[0],
                     encapsulation: association.established?.encapsulation(in: proposed.agreed.mode) ?? .none,
                     group: proposed.agreed.group, replaces: proposed.replaces)))
@@ -227,11 +233,13 @@ extension IKEEngine {
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
         guard payload.proposals.count == 1, payload.proposals[0].transforms.count == 1 else { throw .malformedProposal }
         var algorithms = PhaseTwoAlgorithms(
-            ciphers: sent.proposed.suites.map(\.cipher),
-            integrities: sent.proposed.suites.compactMap(\.integrity).compactMap {
-                ESPIntegrity(rawValue: $0.attribute)
+            ciphers: sent.proposed.suites.compactMap(\.payload?.cipher),
+            integrities: sent.proposed.suites.compactMap(\.payload?.integrity).compactMap {
+                IPsecIntegrity(rawValue: $0.attribute)
             })
-        algorithms.truncatesSHA256 = sent.proposed.suites.contains { $0.integrity == .hmacSHA256Truncated96 }
+        algorithms.truncatesSHA256 = sent.proposed.suites.contains {
+            $0.payload?.integrity == .hmacSHA256Truncated96
+        }
         let negotiation = PhaseTwoNegotiation(
             algorithms: algorithms, groups: agreed.group.map { [$0] } ?? [],
             path: agreed.mode.isUDPEncapsulated ? .translated : .unknown, hasKeyExchange: chain[.keyExchange] != nil)
@@ -297,7 +305,8 @@ extension IKEEngine {
             Installation(
                 role: .initiator, chosen: answer.chosen, initiatorNonce: sent.nonce, responderNonce: answer.nonce,
                 sharedSecret: sharedSecret, own: agreed.own, peer: agreed.peer, selectors: agreed.selectors,
-                originalAddresses: agreed.originalAddresses, replaces: sent.proposed.replaces,
+                traffic: agreed.traffic, tunnel: agreed.tunnel, originalAddresses: agreed.originalAddresses,
+                replaces: sent.proposed.replaces,
                 isOverlapped: sent.proposed.isOverlapped),
             established, association.path, inboundSPI: sent.inboundSPI, now: now, using: &generator)
         confirm(sent.inboundSPI)

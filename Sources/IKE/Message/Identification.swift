@@ -37,12 +37,7 @@ public struct IKEIdentity: Hashable, Sendable, CustomStringConvertible {
     /// The address, where the identity is one.
     public var address: IPAddress? {
         switch (type, data.count) {
-        case (Self.ipv4Address, 4): .v4(IPv4Address(data[0], data[1], data[2], data[3]))
-        case (Self.ipv6Address, 16):
-            .v6(
-                IPv6Address(
-                    high: data.prefix(8).reduce(0) { $0 << 8 | UInt64($1) },
-                    low: data.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }))
+        case (Self.ipv4Address, 4), (Self.ipv6Address, 16): IPAddress(octets: data)
         default: nil
         }
     }

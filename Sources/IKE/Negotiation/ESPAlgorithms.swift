@@ -75,7 +75,7 @@ public enum ESPCipher: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// An ESP integrity algorithm, by its authentication-algorithm attribute (RFC 2407 section 4.5, RFC 4868).
-public enum ESPIntegrity: UInt16, Sendable, CaseIterable, CustomStringConvertible {
+public enum IPsecIntegrity: UInt16, Sendable, CaseIterable, CustomStringConvertible {
     /// HMAC-MD5-96.
     case hmacMD5 = 1
     /// HMAC-SHA1-96.
@@ -127,5 +127,14 @@ enum EncapsulationMode: UInt16, Sendable {
     case udpTransportDraft = 61444
 
     var isTransport: Bool { [.transport, .udpTransport, .udpTransportDraft].contains(self) }
+    /// The mode, in UDP by the numbers of `variant` where that is given.
+    init(_ mode: IPsecMode, _ variant: NATTraversalVariant?) {
+        switch mode {
+        case .transport: self = variant?.transportMode ?? .transport
+        case .tunnel: self = variant?.tunnelMode ?? .tunnel
+        }
+    }
+
+    var ipsecMode: IPsecMode { isTransport ? .transport : .tunnel }
     var isUDPEncapsulated: Bool { self != .tunnel && self != .transport }
 }

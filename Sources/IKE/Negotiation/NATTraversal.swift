@@ -58,6 +58,7 @@ enum NATTraversalVariant: Sendable, Hashable {
 
     /// How a NAT's presence is said in the offer of a quick mode.
     var transportMode: EncapsulationMode { self == .rfc3947 ? .udpTransport : .udpTransportDraft }
+    var tunnelMode: EncapsulationMode { self == .rfc3947 ? .udpTunnel : .udpTunnelDraft }
 
     /// How many original addresses we tell: drafts 00 and 01 know only the sender's own.
     var originalAddressCount: Int { encapsulation == .udp ? 2 : 1 }

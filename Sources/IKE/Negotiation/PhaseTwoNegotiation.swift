@@ -1,26 +1,9 @@
 import Cryptography
 import Wire
 
-/// The algorithms of a pair of IPsec SAs.
-public struct ESPNegotiatedSuite: Hashable, Sendable, CustomStringConvertible {
-    /// The cipher.
-    public let cipher: ESPCipher
-    /// The integrity algorithm; nil exactly where the cipher authenticates itself.
-    public let integrity: ESPIntegrity?
-
-    /// Such as `aes256-sha1` or `aes128gcm16`.
-    public var description: String { integrity.map { "\(cipher)-\($0)" } ?? "\(cipher)" }
-
-    /// The suite of a cipher and, unless that authenticates itself, an integrity algorithm.
-    public init(cipher: ESPCipher, integrity: ESPIntegrity?) { (self.cipher, self.integrity) = (cipher, integrity) }
-
-    /// How many bytes of keys each direction needs.
-    var keyMaterialBytes: Int { cipher.keyLengthBits / 8 + cipher.saltBytes + (integrity?.keyBytes ?? 0) }
-}
-
 /// The offer that we chose in quick mode.
 struct ChosenPhaseTwo: Hashable, Sendable {
-    var suite: ESPNegotiatedSuite
+    var suite: IPsecSuite
     var life: Life
     var mode: EncapsulationMode
     /// The group of perfect forward secrecy.
@@ -57,7 +40,7 @@ struct PhaseTwoNegotiation {
 
     /// The transform that offers `suite`.
     static func offer(
-        _ suite: ESPNegotiatedSuite, mode: EncapsulationMode, group: DiffieHellmanGroup?, seconds: UInt64,
+        _ suite: IPsecSuite, mode: EncapsulationMode, group: DiffieHellmanGroup?, seconds: UInt64,
         kilobytes: UInt64?
     ) -> (id: UInt8, attributes: [UInt8]) {
         var attributes = Attribute.bytes(Class.lifeType, 1) + Attribute.bytes(Class.lifeDuration, seconds)
@@ -65,16 +48,16 @@ struct PhaseTwoNegotiation {
             attributes += Attribute.bytes(Class.lifeType, 2) + Attribute.bytes(Class.lifeDuration, kilobytes)
         }
         attributes += Attribute.bytes(Class.encapsulationMode, UInt64(mode.rawValue))
-        if let integrity = suite.integrity {
+        if let integrity = suite.payload?.integrity {
             attributes += Attribute.bytes(Class.authentication, UInt64(integrity.attribute))
         }
-        switch suite.cipher {
+        switch suite.payload?.cipher {
         case .aesCBC(let keyBits), .aesGCM(let keyBits, _):
             attributes += Attribute.bytes(Class.keyLength, UInt64(keyBits))
-        case .des, .tripleDES, .null: break
+        case .des, .tripleDES, .null, nil: break
         }
         if let group { attributes += Attribute.bytes(Class.group, UInt64(group.rawValue)) }
-        return (suite.cipher.transformID, attributes)
+        return (suite.payload?.cipher.transformID ?? 0, attributes)
     }
 
     /// What the ISAKMP SA has found out about NATs on the way.
@@ -139,8 +122,8 @@ struct PhaseTwoNegotiation {
 
     private func rank(_ choice: ChosenPhaseTwo) -> [Int] {
         [
-            algorithms.ciphers.firstIndex(of: choice.suite.cipher) ?? .max,
-            choice.suite.integrity.flatMap { integrity in
+            choice.suite.payload.flatMap { algorithms.ciphers.firstIndex(of: $0.cipher) } ?? .max,
+            choice.suite.payload?.integrity.flatMap { integrity in
                 algorithms.integrities.firstIndex { $0.attribute == integrity.attribute }
             } ?? 0,
             choice.group.flatMap { groups.firstIndex(of: $0) } ?? 0,
@@ -169,7 +152,7 @@ struct PhaseTwoNegotiation {
         if let cipher, case .some(let integrity) = integrity, let mode, isGroupLegal, let life {
             return .success(
                 ChosenPhaseTwo(
-                    suite: ESPNegotiatedSuite(cipher: cipher, integrity: integrity), life: life, mode: mode,
+                    suite: IPsecSuite(cipher: cipher, integrity: integrity), life: life, mode: mode,
                     group: group, proposalNumber: proposal.number, outboundSPI: outboundSPI, transform: transform))
         }
         // All of them, so that who mends one does not meet the next.
@@ -181,7 +164,7 @@ struct PhaseTwoNegotiation {
     }
 
     /// The integrity algorithm, `.some(nil)` for a cipher that authenticates itself; nil where it is not acceptable.
-    private func integrity(_ numbers: [UInt16: UInt64], transform: Transform) -> ESPIntegrity?? {
+    private func integrity(_ numbers: [UInt16: UInt64], transform: Transform) -> IPsecIntegrity?? {
         let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength])
         if cipher?.isCombined == true { return numbers[Class.authentication] == nil ? .some(nil) : nil }
         // Of a cipher that we do not know nobody can say whether it needs one.
@@ -207,8 +190,8 @@ struct PhaseTwoNegotiation {
         }
     }
 
-    private static func integrity(_ numbers: [UInt16: UInt64]) -> ESPIntegrity? {
-        numbers[Class.authentication].flatMap { UInt16(exactly: $0) }.flatMap(ESPIntegrity.init(rawValue:))
+    private static func integrity(_ numbers: [UInt16: UInt64]) -> IPsecIntegrity? {
+        numbers[Class.authentication].flatMap { UInt16(exactly: $0) }.flatMap(IPsecIntegrity.init(rawValue:))
     }
 
     /// The offer in words, numbers where we have no name.

@@ -376,8 +376,11 @@ struct Pair {
         }
         return sides[0].ready.allSatisfy { child in
             guard let other = sides[1].ready.first(where: { $0.inboundSPI == child.outboundSPI }) else { return true }
-            return material(child.inboundKeys) == material(other.outboundKeys)
-                && material(child.outboundKeys) == material(other.inboundKeys) && child.suite == other.suite
+            return child.protections.map { material($0.inboundKeys) }
+                == other.protections.map { material($0.outboundKeys) }
+                && child.protections.map { material($0.outboundKeys) }
+                    == other.protections.map { material($0.inboundKeys) }
+                && child.suite == other.suite && child.mode == other.mode
                 && child.encapsulation == other.encapsulation && child.role != other.role
         }
     }

@@ -206,7 +206,8 @@ struct World {
         let material = { (keys: ChildKeys) in
             bytes(of: keys.encryption) + bytes(of: keys.salt) + bytes(of: keys.authentication)
         }
-        let (inbound, outbound) = (material(ours.inboundKeys), material(ours.outboundKeys))
+        let inbound = ours.protections.flatMap { material($0.inboundKeys) }
+        let outbound = ours.protections.flatMap { material($0.outboundKeys) }
         return !inbound.isEmpty && theirs.outbound.starts(with: inbound) && theirs.inbound.starts(with: outbound)
             && UInt32(theirs.outboundSPI) == ours.inboundSPI && UInt32(theirs.inboundSPI) == ours.outboundSPI
     }
