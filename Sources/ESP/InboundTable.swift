@@ -52,6 +52,8 @@ public struct InboundTable: ~Copyable {
     private let batchCapacity: Int
     /// How many SAs are installed.
     public private(set) var count = 0
+    /// What came by all SAs there have been.
+    public private(set) var received = ProtectedBytes()
     /// How many packets were dropped, by reason.
     public private(set) var drops = Counters<InboundDrop>()
 
@@ -129,7 +131,8 @@ public struct InboundTable: ~Copyable {
             if !association.pointee.state.open(batch[position]) { results[position].drop = .notAuthentic }
         }
         for position in 0..<batch.count {
-            if results[position].drop == nil { accept(&batch[position], &results[position]) }
+            let result = results + position
+            if result.pointee.drop == nil { accept(&batch[position], &result.pointee) }
             if let drop = results[position].drop { drops.count(drop) }
         }
     }
@@ -174,7 +177,7 @@ public struct InboundTable: ~Copyable {
 
     /// What may be believed once the packet is authentic. The window is asked again: the same packet may stand twice in one
     /// batch.
-    private func accept(_ packet: inout Packet, _ result: inout InboundResult) {
+    private mutating func accept(_ packet: inout Packet, _ result: inout InboundResult) {
         guard let association = slots[result.index.slot] else { return }
         let sequence = packet.uint32(at: 4)
         guard case .fresh = association.pointee.window.check(sequence) else {
@@ -194,6 +197,7 @@ public struct InboundTable: ~Copyable {
         packet.count = bodyCount - padLength - ESPHeader.trailerLength
         result.isFirst = association.pointee.traffic.packets == 0
         result.isNoticeDue = association.pointee.volume.count(packet.count)
+        received.count(UInt64(packet.count), by: association.pointee.protocols)
         if result.nextHeader == ESPHeader.dummyNextHeader { result.drop = .dummy }
     }
 

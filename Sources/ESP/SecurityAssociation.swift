@@ -75,6 +75,8 @@ public struct InboundSecurityAssociation: ~Copyable {
     public let index: SecurityParameterIndex
     /// What the owner of the table keeps for the peer: a slot of its own. The SA says who the client is.
     public let owner: Int
+    /// What is around its packets.
+    public let protocols: ProtectingProtocols
 
     var volume: VolumeMeter
     var window = ReplayWindow()
@@ -87,6 +89,7 @@ public struct InboundSecurityAssociation: ~Copyable {
     ) throws(CryptographyError) {
         self.index = index
         self.owner = owner
+        protocols = ProtectingProtocols(protection)
         volume = VolumeMeter(limit)
         state = try SuiteState(protection, keys: keys, direction: .decrypt)
     }
@@ -116,6 +119,8 @@ public struct OutboundSecurityAssociation: ~Copyable {
 
     /// The number that the peer gave it.
     public let index: SecurityParameterIndex
+    /// What is around its packets.
+    public let protocols: ProtectingProtocols
     /// Whether the packet that was sealed last took it to its soft or its hard limit, of bytes or of packets: its owner is
     /// to be told.
     public private(set) var isNoticeDue = false
@@ -130,6 +135,7 @@ public struct OutboundSecurityAssociation: ~Copyable {
         keys: ProtectionKeys, limit: VolumeLimit = .none
     ) throws(CryptographyError) {
         self.index = index
+        protocols = ProtectingProtocols(protection)
         volume = VolumeMeter(limit)
         state = try SuiteState(protection, keys: keys, direction: .encrypt)
     }

@@ -231,24 +231,6 @@ private final class Fetch: Sendable {
     }
 }
 
-/// More came than any answer has, whatever it is made of.
-private struct TooManyBytes: Error {}
-
-/// Counts what comes in, before anybody takes it apart.
-private final class ByteLimit: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias InboundOut = ByteBuffer
-
-    private var left: Int
-
-    init(_ bytesMaximum: Int) { left = bytesMaximum }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        left -= unwrapInboundIn(data).readableBytes
-        if left < 0 { context.fireErrorCaught(TooManyBytes()) } else { context.fireChannelRead(data) }
-    }
-}
-
 /// Sends the request and reads the answer.
 private final class AnswerReader: ChannelInboundHandler {
     typealias InboundIn = HTTPClientResponsePart

@@ -1,11 +1,24 @@
 import Wire
 
-/// An http URL (RFC 9110 section 4.2.1), as far as this gateway follows one: to a host, without user information and
-/// without a fragment.
+/// An http or https URL (RFC 9110 section 4.2), as far as this gateway follows one: to a host, without user information
+/// and without a fragment.
 public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
+    /// What stands before the colon.
+    public enum Scheme: String, Hashable, Sendable {
+        /// In clear.
+        case http
+        /// In TLS.
+        case https
+
+        /// The port where the URL names none.
+        var portDefault: UInt16 { self == .http ? 80 : 443 }
+    }
+
     /// The longest URL that is read.
     public static let bytesMaximum = 1024
 
+    /// How it is spoken to.
+    public let scheme: Scheme
     /// A name or an address, in lower case and without brackets.
     public let host: String
     /// The TCP port.
@@ -13,21 +26,22 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     /// Path and query, at least `/`.
     public let target: String
 
-    /// The URL that `text` writes, or nil.
-    public init?(_ text: String) {
-        let scheme = "http://"
+    /// The URL of that scheme that `text` writes, or nil.
+    public init?(_ text: String, scheme kind: Scheme = .http) {
+        let scheme = "\(kind)://"
         let bytes = Array(text.utf8)
         guard bytes.count <= Self.bytesMaximum, bytes.allSatisfy({ (0x21...0x7e).contains($0) }),
             !bytes.contains(UInt8(ascii: "#")), text.prefix(scheme.count).lowercased() == scheme
         else { return nil }
         let rest = text.dropFirst(scheme.count)
         let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
-        guard let (host, port) = Self.authority(rest[..<end]) else { return nil }
+        guard let (host, port) = Self.authority(rest[..<end], kind) else { return nil }
+        self.scheme = kind
         (self.host, self.port) = (host.lowercased(), port)
         target = rest[end...].hasPrefix("/") ? String(rest[end...]) : "/" + rest[end...]
     }
 
-    private static func authority(_ text: Substring) -> (host: Substring, port: UInt16)? {
+    private static func authority(_ text: Substring, _ scheme: Scheme) -> (host: Substring, port: UInt16)? {
         let host: Substring
         let rest: Substring
         if text.hasPrefix("[") {
@@ -42,7 +56,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
             guard host.utf8.allSatisfy(isNameByte) else { return nil }
         }
         guard !host.isEmpty, host.utf8.count <= 253 else { return nil }
-        if rest.isEmpty { return (host, 80) }
+        if rest.isEmpty { return (host, scheme.portDefault) }
         // `UInt16` alone would take a sign too.
         guard rest.hasPrefix(":"), rest.dropFirst().utf8.allSatisfy({ (0x30...0x39).contains($0) }),
             let port = UInt16(rest.dropFirst()), port > 0
@@ -62,11 +76,11 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     /// Host and port as a request names them (RFC 9110 section 7.2).
     var authority: String {
         let name = host.contains(":") ? "[\(host)]" : host
-        return port == 80 ? name : "\(name):\(port)"
+        return port == scheme.portDefault ? name : "\(name):\(port)"
     }
 
     /// The URL as text.
-    public var description: String { "http://\(authority)\(target)" }
+    public var description: String { "\(scheme)://\(authority)\(target)" }
 }
 
 /// To which addresses a host may lead.

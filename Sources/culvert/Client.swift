@@ -11,10 +11,10 @@ struct Sessions: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List who is connected.")
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var socket: SocketOptions
+    @OptionGroup var gateway: GatewayOptions
 
     func run() throws {
-        let sessions = try ask { () throws(OperatorFailure) in try socket.console.sessions() }
+        let sessions = try gateway.ask { console throws(OperatorFailure) in try console.sessions() }
         try output.print(sessions) { OperatorTables.sessions(sessions) }
     }
 }
@@ -23,10 +23,10 @@ struct Tunnels: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "List the L2TP tunnels.")
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var socket: SocketOptions
+    @OptionGroup var gateway: GatewayOptions
 
     func run() throws {
-        let tunnels = try ask { () throws(OperatorFailure) in try socket.console.tunnels() }
+        let tunnels = try gateway.ask { console throws(OperatorFailure) in try console.tunnels() }
         try output.print(tunnels) { OperatorTables.tunnels(tunnels) }
     }
 }
@@ -36,24 +36,11 @@ struct Failures: ParsableCommand {
         abstract: "Explain the last hundred refused dial-ins: who, when, at which step, why, and what to change.")
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var socket: SocketOptions
+    @OptionGroup var gateway: GatewayOptions
 
     func run() throws {
-        let failures = try ask { () throws(OperatorFailure) in try socket.console.failures() }
+        let failures = try gateway.ask { console throws(OperatorFailure) in try console.failures() }
         try output.print(failures) { FailureListing.lines(failures, width: terminalWidth()) }
-    }
-}
-
-struct Statistics: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Show what the gateway counted, and what it dropped for which reason.")
-
-    @OptionGroup var output: OutputOptions
-    @OptionGroup var socket: SocketOptions
-
-    func run() throws {
-        let statistics = try ask { () throws(OperatorFailure) in try socket.console.statistics() }
-        try output.print(statistics) { OperatorTables.statistics(statistics) }
     }
 }
 
@@ -75,13 +62,13 @@ struct Drop: ParsableCommand {
     var all = false
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var socket: SocketOptions
+    @OptionGroup var gateway: GatewayOptions
 
     func validate() throws { _ = try selector() }
 
     func run() throws {
         let selector = try selector()
-        let result = try ask { () throws(OperatorFailure) in try socket.console.drop(selector) }
+        let result = try gateway.ask { console throws(OperatorFailure) in try console.drop(selector) }
         try output.print(result) { [OperatorTables.dropped(result)] }
         if result.count == 0, selector != .all { throw ExitCode.failure }
     }
@@ -101,16 +88,6 @@ struct Drop: ParsableCommand {
             throw ValidationError("Give exactly one of ID, --user NAME, --address ADDRESS and --all.")
         }
         return selector
-    }
-}
-
-/// Runs `body`; where the gateway does not answer or refuses, says why and ends the process with 1.
-private func ask<Value>(_ body: () throws(OperatorFailure) -> Value) throws -> Value {
-    do throws(OperatorFailure) {
-        return try body()
-    } catch {
-        complain("culvert: \(error)")
-        throw ExitCode.failure
     }
 }
 

@@ -33,8 +33,11 @@ private struct State: OperatorState {
     }
 
     func statistics() -> StatisticsRecord {
-        StatisticsRecord(
-            since: start, counters: ["sessions": 2, "esp.packetsIn": 1007],
+        var ipsec = IPsecStatistics()
+        ipsec.activeAssociations = 8
+        ipsec.confidentialBytesReceived = 1_234_567
+        return StatisticsRecord(
+            since: start, ipsec: ipsec, counters: ["sessions": 2, "usersAccepted": 1007],
             drops: ["esp.replayed": 3, "l2tp.noTunnel": 0])
     }
 
@@ -230,13 +233,41 @@ struct OperatorTablesTests {
         #expect(text.contains("a?[2J??b"))
     }
 
-    @Test("statistics list counters, and the drops that happened")
+    @Test("statistics stand under headings in the words of IPsec, and of the drops there are those that happened")
     func statistics() {
-        #expect(
-            OperatorTables.statistics(State().statistics()) == [
-                "version  \(culvertVersion)", "since    2023-11-14T22:13:20Z", "", "COUNTERS", "esp.packetsIn  1007",
-                "sessions          2", "", "DROPS", "esp.replayed  3",
-            ])
+        let lines = OperatorTables.statistics(State().statistics())
+        #expect(lines.prefix(4) == ["version  \(culvertVersion)", "since    2023-11-14T22:13:20Z", "", "IPSEC"])
+        let words = lines.map { $0.split(separator: " ").joined(separator: " ") }
+        for line in [
+            "active associations 8", "confidential bytes received 1234567 1.2 MB", "authenticated bytes sent 0",
+            "ISAKMP", "quick modes 0", "GATEWAY", "sessions 2", "users accepted 1007",
+        ] { #expect(words.contains(line), "\(line)") }
+        #expect(words.suffix(3) == ["", "DROPPED", "esp.replayed 3"])
+        #expect(lines.allSatisfy { $0.last != " " })
+        let nothing = StatisticsRecord(since: start, counters: [:], drops: ["esp.replayed": 0])
+        #expect(OperatorTables.statistics(nothing).suffix(3) == ["", "DROPPED", "nothing"])
+    }
+
+    @Test("a sample behind another says what came each second; levels, and a gateway that began anew, have no rate")
+    func rates() throws {
+        let first = ContinuousClock.now
+        var record = State().statistics()
+        let before = StatisticsSample(record, at: first, after: nil)
+        #expect(before.rates == nil && before.report.perSecond.isEmpty)
+        record.ipsec.confidentialBytesReceived += 5_000_000
+        record.ipsec.activeAssociations += 2
+        record.drops["esp.replayed"] = 4
+        record.counters["usersAccepted"] = 1000
+        let sample = StatisticsSample(record, at: first + .milliseconds(2500), after: before)
+        #expect(sample.rates?["IPSEC.confidential bytes received"] == 2_000_000)
+        #expect(sample.rates?["IPSEC.active associations"] == nil && sample.rates?["GATEWAY.sessions"] == nil)
+        #expect(sample.rates?["DROPPED.esp.replayed"] == 0.4)
+        #expect(sample.rates?["GATEWAY.users accepted"] == 0)
+        let words = OperatorTables.statistics(sample).map { $0.split(separator: " ").joined(separator: " ") }
+        #expect(words.contains("confidential bytes received 6234567 6.2 MB 2.0 MB"))
+        #expect(words.contains("esp.replayed 4 0.4") && words.contains("PER SECOND"))
+        record.since += 60
+        #expect(StatisticsSample(record, at: first + .seconds(9), after: sample).rates == nil)
     }
 
     @Test(

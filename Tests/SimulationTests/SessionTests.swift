@@ -158,7 +158,7 @@ struct SessionTests {
         #expect(world.requestsDelivered[client.index]?.sorted() == Array(0..<serial))
         #expect(client.repliesReceived.sorted() == Array(0..<serial))
         #expect(world.gateway.plane.counters[.quickModes] == 5)
-        #expect(world.gateway.plane.statistics().counters["ipsec.associations"] == 1)
+        #expect(world.gateway.statisticsRecord().ipsec.activeAssociations == 2)
         #expect(world.gateway.plane.sessions().count == 1)
     }
 

@@ -43,7 +43,7 @@ struct VolumeTests {
         #expect(world.gateway.plane.sessions().count == 1)
         // What was replaced is deleted after its time.
         world.run(.seconds(40))
-        #expect(world.gateway.plane.statistics().counters["ipsec.associations"] == 1)
+        #expect(world.gateway.statisticsRecord().ipsec.activeAssociations == 2)
         #expect(client.associations.count == 1)
     }
 

@@ -54,6 +54,7 @@ struct ConfigurationAssembly {
         }
         let certificates = certificates(methods, policy.profile)
         let limits = limits()
+        let api = operatorAPI()
         guard let l2tp, let users, issues.isEmpty else { return nil }
         return GatewayConfiguration(
             policy: policy,
@@ -75,7 +76,7 @@ struct ConfigurationAssembly {
             interface: draft.interface.value ?? Self.interfaceDefault,
             workers: draft.workers.value ?? 0,
             logLevel: draft.logLevel.value ?? .info,
-            limits: limits)
+            limits: limits, api: api)
     }
 
     mutating func missing(_ key: String, _ variable: String, _ allowed: String) {

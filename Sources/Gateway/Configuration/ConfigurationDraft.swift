@@ -30,6 +30,7 @@ struct ConfigurationDraft: Sendable {
     var workers = Setting<Int>.absent
     var logLevel = Setting<Logger.Level>.absent
     var limits = Limits()
+    var api = Setting<API>.absent
 
     /// What may differ from peer to peer: at the top for everybody, in a rule for some.
     struct Policy: Sendable {

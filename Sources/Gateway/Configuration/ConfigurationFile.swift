@@ -13,6 +13,7 @@ struct ConfigurationFile {
                 "enableModp1024", "rules", "psk", "keys", "aggressiveMode", "certificates", "publicAddress",
                 "endpoints",
                 "users", "l2tp", "ppp", "dns", "nbns", "masquerade", "interface", "workers", "log", "limits",
+                "api",
             ]
         static let ike = ["ciphers", "hashes", "groups"]
         static let esp = ["ciphers", "integrity", "truncateSHA256"]
@@ -42,6 +43,7 @@ struct ConfigurationFile {
     static let everyKey = [
         Keys.top, Keys.ike, Keys.esp, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.key, Keys.aggressiveMode,
         Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.l2tp, Keys.ppp, Keys.log, Keys.limits,
+        APIKeys.section, APIKeys.token,
     ].joined()
 
     let name: String
@@ -109,6 +111,7 @@ struct ConfigurationFile {
         let log = section(top, "log", Keys.log)
         draft.logLevel = text(log, "level", ValueRules.logLevel)
         draft.limits = limits(top)
+        draft.api = operatorAPI(top)
         return draft
     }
 

@@ -26,6 +26,7 @@ extension GatewayConfiguration {
                 ("interface", interface),
                 ("workers", workers == 0 ? "one per core" : "\(workers)"),
                 ("log level", logLevel.rawValue),
+                ("API", api.map { "\($0.listen), for \($0.tokens.map(\.name).joined(separator: ", "))" } ?? "none"),
             ]
         return TextTable.pairs(rows)
     }

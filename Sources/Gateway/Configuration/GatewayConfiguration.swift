@@ -43,6 +43,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public let logLevel: Logger.Level
     /// How much of each thing there may be.
     public let limits: Limits
+    /// The API for operators elsewhere; nil where there is none.
+    public let api: OperatorAPISettings?
 
     /// What may differ from peer to peer in IKE.
     public struct PeerPolicy: Sendable, Equatable {

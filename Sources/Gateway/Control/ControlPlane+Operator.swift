@@ -55,14 +55,16 @@ extension ControlPlane: OperatorState {
         var counts: [String: UInt64] = [
             "sessions": UInt64(clientSessions.count), "tunnels": UInt64(l2tp.tunnelCount), "peers": UInt64(peers.count),
             "ike.associations": UInt64(ike.associationCount), "ike.halfOpen": UInt64(ike.halfOpenCount),
-            "ipsec.associations": UInt64(peers.values.reduce(0) { $0 + $1.associations.count }),
             "addresses.leased": UInt64(pool.leasedCount),
         ]
-        for event in ControlEvent.allCases { counts["\(event)"] = counters[event] }
+        let named: Set<ControlEvent> = [.mainModes, .quickModes, .softAssociations]
+        for event in ControlEvent.allCases where !named.contains(event) { counts["\(event)"] = counters[event] }
         counts.merge(onlineStatusCounters) { _, new in new }
-        var drops: [String: UInt64] = [:]
+        var drops = doorDrops.filter { $0.value > 0 }
+        var ipsec = IPsecStatistics()
         for statistics in workerStatistics {
-            for (name, count) in statistics.counts where count > 0 { drops[name, default: 0] &+= count }
+            for (name, count) in statistics.drops where count > 0 { drops[name, default: 0] &+= count }
+            statistics.add(to: &ipsec)
         }
         for reason in IKEDrop.allCases where ike.drops[reason] > 0 { drops["ike.\(reason)"] = ike.drops[reason] }
         for (reason, count) in l2tp.drops.nonzero { drops["l2tp.\(reason)"] = count }
@@ -71,7 +73,18 @@ extension ControlPlane: OperatorState {
             for (reason, count) in session.link.drops.nonzero { links.add(count, to: reason) }
         }
         for (reason, count) in links.nonzero { drops["ppp.\(reason)"] = count }
-        return StatisticsRecord(since: date(startedAt), counters: counts, drops: drops)
+        return StatisticsRecord(
+            since: date(startedAt), ipsec: ipsec, isakmp: isakmpStatistics, counters: counts, drops: drops)
+    }
+
+    private var isakmpStatistics: ISAKMPStatistics {
+        var statistics = ISAKMPStatistics()
+        statistics.mainModes = counters[.mainModes]
+        statistics.quickModes = counters[.quickModes]
+        statistics.softAssociations = counters[.softAssociations]
+        let wrongProofs: [IKEDrop] = [.preSharedKeyMismatch, .preSharedKeyOfOtherIdentity, .certificateRefused]
+        statistics.authenticationFailures = wrongProofs.reduce(0) { $0 &+ ike.drops[$1] }
+        return statistics
     }
 
     mutating func drop(_ selector: DropSelector) -> DropResult {

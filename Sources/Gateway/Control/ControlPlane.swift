@@ -52,6 +52,8 @@ struct ControlPlane: ~Copyable {
     var keepaliveDeadline: Instant?
     /// How often OCSP responders were asked, and what came of it, by name: `ocsp.asked`, `ocsp.timedOut`, ...
     var onlineStatusCounters: [String: UInt64] = [:]
+    /// How many requests the operators' socket and API refused, by name: `socket.foreignUser`, `api.wrongToken`, ...
+    var doorDrops: [String: UInt64] = [:]
     var failureLog = FailureLog()
     var isShuttingDown = false
     /// Whether the TUN interface was taken away from under us: the gateway has to end.
@@ -284,6 +286,8 @@ enum ControlEvent: UInt8, CaseIterable, Sendable {
     case mainModes
     /// Pairs of IPsec SAs made (quick modes).
     case quickModes
+    /// Peers that were let in in clear, as a policy's fallback allows.
+    case softAssociations
     /// Dial-ins refused by IKE.
     case ikeRefusals
     /// Dial-ins that came to nothing, whatever the reason.

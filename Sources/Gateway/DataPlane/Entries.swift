@@ -55,6 +55,8 @@ struct PeerEntry: ~Copyable {
     var firstSession = -1
     /// What had been sent to it when a keepalive was due last.
     var trafficAtKeepalive = Traffic()
+    /// How many SAs there are to send by.
+    private(set) var outboundCount: UInt64 = 0
     private var newest: UnsafeMutablePointer<Link>?
 
     init(identifier: UInt64, path: OuterPath, encapsulation: OuterEncapsulation) {
@@ -80,9 +82,11 @@ struct PeerEntry: ~Copyable {
         let link = UnsafeMutablePointer<Link>.allocate(capacity: 1)
         link.initialize(to: Link(association: memory, next: newest))
         newest = link
+        outboundCount &+= 1
     }
 
-    mutating func remove(_ index: SecurityParameterIndex) {
+    /// Ends the SA with that SPI; false where there is none.
+    mutating func remove(_ index: SecurityParameterIndex) -> Bool {
         var previous: UnsafeMutablePointer<Link>?
         var link = newest
         while let current = link {
@@ -90,10 +94,12 @@ struct PeerEntry: ~Copyable {
             if current.pointee.association.pointee.index == index {
                 if let previous { previous.pointee.next = next } else { newest = next }
                 Self.free(current)
-                return
+                outboundCount &-= 1
+                return true
             }
             (previous, link) = (current, next)
         }
+        return false
     }
 
     private static func free(_ link: UnsafeMutablePointer<Link>) {

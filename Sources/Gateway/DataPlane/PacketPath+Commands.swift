@@ -9,12 +9,14 @@ extension PacketPath {
     mutating func carryOut(_ command: WorkerCommand) -> Bool {
         switch command {
         case .addPeer(let slot, let identifier, let path, let encapsulation):
+            outboundCount &-= peers[slot]?.pointee.outboundCount ?? 0
             peers.insert(PeerEntry(identifier: identifier, path: path, encapsulation: encapsulation), at: slot)
         case .movePeer(let slot, let path, let encapsulation):
             guard let peer = peers[slot] else { break }
             peer.pointee.path = path
             peer.pointee.encapsulation = encapsulation
         case .removePeer(let slot):
+            outboundCount &-= peers[slot]?.pointee.outboundCount ?? 0
             peers.remove(at: slot)
         case .installInbound(let parameters, let peer):
             return install(inbound: parameters, peer: peer)
@@ -23,7 +25,7 @@ extension PacketPath {
         case .removeInbound(let index):
             inboundTable.remove(index)
         case .removeOutbound(let index, let peer):
-            peers[peer]?.pointee.remove(index)
+            if peers[peer]?.pointee.remove(index) == true { outboundCount &-= 1 }
         case .addSession(let slot, let parameters):
             add(parameters, at: slot)
         case .moveSession(let slot, let remotePort):
@@ -44,6 +46,7 @@ extension PacketPath {
                 try InboundSecurityAssociation(
                     index: parameters.index, owner: peer, protection: parameters.protection,
                     keys: parameters.keys, limit: parameters.limit))
+            keyAdditions &+= 1
             return true
         } catch {
             return false
@@ -57,6 +60,8 @@ extension PacketPath {
                 try OutboundSecurityAssociation(
                     index: parameters.index, outerIndex: parameters.outerIndex, protection: parameters.protection,
                     keys: parameters.keys, limit: parameters.limit))
+            keyAdditions &+= 1
+            outboundCount &+= 1
             return true
         } catch {
             return false

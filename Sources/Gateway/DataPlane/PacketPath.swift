@@ -52,6 +52,13 @@ struct PacketPath: ~Copyable {
     var sessions = SlotTable<SessionEntry>()
     var random = RandomBlock()
     var drops = Counters<PacketPathDrop>()
+    /// What could not be sealed: each also counts as ``PacketPathDrop/notEncrypted``.
+    var notSealed = Counters<OutboundDrop>()
+    /// What went by all SAs there have been.
+    var sent = ProtectedBytes()
+    /// How often an SA was given keys, and how many there are to send by.
+    var keyAdditions: UInt64 = 0
+    var outboundCount: UInt64 = 0
     var reports: [WorkerReport] = []
     private var unknownSPIsSince = Instant.zero
     private var unknownSPIsTold = 0
@@ -338,9 +345,12 @@ struct PacketPath: ~Copyable {
         packet.store(UInt16(truncatingIfNeeded: packet.count), at: 4)
         // No UDP checksum: ESP vouches for the bytes, and a NAT in between would spoil it (RFC 3948 section 3.1.2).
         packet.store(UInt16(0), at: 6)
-        guard association.pointee.seal(&packet, nextHeader: IPProtocol.udp, random: &random) == nil else {
+        let before = association.pointee.traffic.bytes
+        if let reason = association.pointee.seal(&packet, nextHeader: IPProtocol.udp, random: &random) {
+            notSealed.count(reason)
             return drop(.notEncrypted)
         }
+        sent.count(association.pointee.traffic.bytes &- before, by: association.pointee.protocols)
         if association.pointee.isNoticeDue {
             let name = AssociationName.outbound(association.pointee.index)
             report(.limitReached(peer: peer.pointee.identifier, name, association.pointee.traffic))

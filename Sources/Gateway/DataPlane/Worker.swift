@@ -324,9 +324,8 @@ final class Worker {
             for _ in 0..<refused { path.drops.count(.controlQueueFull) }
             path.reports.removeAll(keepingCapacity: true)
         }
-        handle.statistics.publish(
-            esp: path.inboundTable.drops, path: path.drops, udp: ports.encapsulated.drops, raw: ports.raw.drops,
-            tun: ports.tun.drops)
+        handle.statistics.publish(path)
+        handle.statistics.publish(udp: ports.encapsulated.drops, raw: ports.raw.drops, tun: ports.tun.drops)
     }
 }
 

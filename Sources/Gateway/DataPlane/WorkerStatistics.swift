@@ -6,11 +6,18 @@ import Wire
 /// A worker's counters as the control loop reads them. The worker publishes them after a round of batches; nothing waits.
 final class WorkerStatistics: Sendable {
     private static let names: [String] =
-        InboundDrop.allCases.map { "esp.\($0)" } + PacketPathDrop.allCases.map { "path.\($0)" }
+        InboundDrop.allCases.map { "esp.\($0)" } + OutboundDrop.allCases.map { "esp.outbound.\($0)" }
+        + PacketPathDrop.allCases.map { "path.\($0)" }
         + ["udp", "raw", "tun"].flatMap { place in PacketDrop.allCases.map { "\(place).\($0)" } }
 
     // Only atomic values stand there, which any thread may read.
     private nonisolated(unsafe) let values: UnsafeMutablePointer<Atomic<UInt64>>
+    private let activeAssociations = Atomic<UInt64>(0)
+    private let keyAdditions = Atomic<UInt64>(0)
+    private let confidentialSent = Atomic<UInt64>(0)
+    private let confidentialReceived = Atomic<UInt64>(0)
+    private let authenticatedSent = Atomic<UInt64>(0)
+    private let authenticatedReceived = Atomic<UInt64>(0)
 
     init() {
         values = .allocate(capacity: Self.names.count)
@@ -22,19 +29,49 @@ final class WorkerStatistics: Sendable {
         values.deallocate()
     }
 
-    /// Every counter by its name.
-    var counts: [(name: String, count: UInt64)] {
+    /// What was dropped how often, every reason by its name.
+    var drops: [(name: String, count: UInt64)] {
         Self.names.indices.map { (Self.names[$0], values[$0].load(ordering: .relaxed)) }
     }
 
-    /// To be called by the worker alone.
-    func publish(
-        esp: Counters<InboundDrop>, path: Counters<PacketPathDrop>, udp: PacketDropCounters, raw: PacketDropCounters,
-        tun: PacketDropCounters
-    ) {
+    /// Adds this worker's share to what all of them did.
+    func add(to statistics: inout IPsecStatistics) {
+        statistics.activeAssociations &+= activeAssociations.load(ordering: .relaxed)
+        statistics.keyAdditions &+= keyAdditions.load(ordering: .relaxed)
+        statistics.confidentialBytesSent &+= confidentialSent.load(ordering: .relaxed)
+        statistics.confidentialBytesReceived &+= confidentialReceived.load(ordering: .relaxed)
+        statistics.authenticatedBytesSent &+= authenticatedSent.load(ordering: .relaxed)
+        statistics.authenticatedBytesReceived &+= authenticatedReceived.load(ordering: .relaxed)
+        for (position, reason) in InboundDrop.allCases.enumerated() {
+            let count = values[position].load(ordering: .relaxed)
+            switch reason {
+            case .unknownIndex, .volumeExhausted: statistics.badSPIPackets &+= count
+            case .badPadding: statistics.packetsNotDecrypted &+= count
+            case .notAuthentic: statistics.packetsNotAuthenticated &+= count
+            case .replayed, .tooOld: statistics.packetsReplayed &+= count
+            default: break
+            }
+        }
+    }
+
+    /// What `path` has counted, for others to read. To be called by the worker alone.
+    func publish(_ path: borrowing PacketPath) {
         var position = 0
-        for reason in InboundDrop.allCases { store(esp[reason], &position) }
-        for reason in PacketPathDrop.allCases { store(path[reason], &position) }
+        for reason in InboundDrop.allCases { store(path.inboundTable.drops[reason], &position) }
+        for reason in OutboundDrop.allCases { store(path.notSealed[reason], &position) }
+        for reason in PacketPathDrop.allCases { store(path.drops[reason], &position) }
+        activeAssociations.store(
+            UInt64(path.inboundTable.count) &+ path.outboundCount, ordering: .relaxed)
+        keyAdditions.store(path.keyAdditions, ordering: .relaxed)
+        confidentialSent.store(path.sent.confidentialBytes, ordering: .relaxed)
+        confidentialReceived.store(path.inboundTable.received.confidentialBytes, ordering: .relaxed)
+        authenticatedSent.store(path.sent.authenticatedBytes, ordering: .relaxed)
+        authenticatedReceived.store(path.inboundTable.received.authenticatedBytes, ordering: .relaxed)
+    }
+
+    /// The same of the worker's sockets and its queue.
+    func publish(udp: PacketDropCounters, raw: PacketDropCounters, tun: PacketDropCounters) {
+        var position = Self.names.count - 3 * PacketDrop.allCases.count
         for counters in [udp, raw, tun] { for reason in PacketDrop.allCases { store(counters[reason], &position) } }
     }
 

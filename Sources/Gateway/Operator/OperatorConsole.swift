@@ -3,7 +3,7 @@ import Wire
 
 /// How a request gets to the gateway and its answer back.
 public protocol OperatorTransport {
-    /// Sends one line to the gateway whose socket is `path` and returns the line that it answers, both without line end.
+    /// Sends one line to the gateway whose socket, or whose URL, is `path` and returns the line that it answers, both without line end.
     func request(path: String, line: [UInt8]) throws -> [UInt8]
 }
 
@@ -20,10 +20,12 @@ public enum OperatorFailure: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .noAnswer(let path, let reason):
-            """
-            no gateway answers at \(path): \(reason)
-            Is it running (culvert serve), is this its socket (--socket PATH), and may you open it?
-            """
+            path.contains("://")
+                ? "no gateway answers at \(path): \(reason)"
+                : """
+                no gateway answers at \(path): \(reason)
+                Is it running (culvert serve), is this its socket (--socket PATH), and may you open it?
+                """
         case .refused(let message): "the gateway refused: \(message)"
         case .notUnderstood(let path):
             "what answers at \(path) is not understood; is the gateway of another version than \(culvertVersion)?"
@@ -36,7 +38,7 @@ public struct OperatorConsole {
     private let path: String
     private let transport: any OperatorTransport
 
-    /// A console for the gateway whose socket is `path`.
+    /// A console for the gateway whose socket, or whose URL, is `path`.
     public init(path: String, transport: any OperatorTransport) {
         (self.path, self.transport) = (path, transport)
     }

@@ -42,6 +42,28 @@ public enum OperatorRequest: Equatable, Sendable {
     case failures
     /// Hang up.
     case drop(DropSelector)
+
+    /// Every request's name: the value of `command`, and its path in the API.
+    static let names = ["sessions", "tunnels", "statistics", "failures", "drop"]
+
+    /// The value of `command`.
+    var name: String {
+        switch self {
+        case .sessions: "sessions"
+        case .tunnels: "tunnels"
+        case .statistics: "statistics"
+        case .failures: "failures"
+        case .drop: "drop"
+        }
+    }
+
+    /// Whether it changes anything, so that a token for reading does not do.
+    var isChange: Bool {
+        switch self {
+        case .sessions, .tunnels, .statistics, .failures: false
+        case .drop: true
+        }
+    }
 }
 
 /// What the gateway answers: one line of JSON with one key, that says what it holds.
@@ -101,8 +123,7 @@ extension OperatorRequest: Codable {
         case "drop": self = .drop(try Self.selector(container, keys))
         default:
             throw OperatorRefusal(
-                message: "\(ValueRules.quoted(command)) is no command; there are "
-                    + "sessions, tunnels, statistics, failures, drop")
+                message: "\(ValueRules.quoted(command)) is no command; there are \(Self.names.joined(separator: ", "))")
         }
     }
 
@@ -134,13 +155,10 @@ extension OperatorRequest: Codable {
     /// Writes a request.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: AnyKey.self)
+        try container.encode(name, forKey: Name.command)
         switch self {
-        case .sessions: try container.encode("sessions", forKey: Name.command)
-        case .tunnels: try container.encode("tunnels", forKey: Name.command)
-        case .statistics: try container.encode("statistics", forKey: Name.command)
-        case .failures: try container.encode("failures", forKey: Name.command)
+        case .sessions, .tunnels, .statistics, .failures: break
         case .drop(let selector):
-            try container.encode("drop", forKey: Name.command)
             switch selector {
             case .id(let id): try container.encode(id, forKey: Name.id)
             case .user(let user): try container.encode(user, forKey: Name.user)

@@ -104,23 +104,6 @@ public struct TunnelRecord: Codable, Equatable, Sendable, Identifiable {
     }
 }
 
-/// What the gateway counted since it started.
-public struct StatisticsRecord: Codable, Equatable, Sendable {
-    /// The version that runs.
-    public var version: String
-    /// When it started.
-    public var since: Date
-    /// What happened how often, by name: `sessions`, `ike.mainModes`, `esp.bytesIn`, ...
-    public var counters: [String: UInt64]
-    /// What was dropped how often, by room and reason: `esp.replayed`, `l2tp.unknownSession`, ...
-    public var drops: [String: UInt64]
-
-    /// A record of counters.
-    public init(version: String = culvertVersion, since: Date, counters: [String: UInt64], drops: [String: UInt64]) {
-        (self.version, self.since, self.counters, self.drops) = (version, since, counters, drops)
-    }
-}
-
 /// Who was hung up.
 public struct DropResult: Codable, Equatable, Sendable {
     /// How many sessions.

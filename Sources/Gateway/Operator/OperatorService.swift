@@ -23,23 +23,34 @@ public enum OperatorService {
     public static func respond(
         to line: [UInt8], state: inout some OperatorState & ~Copyable
     ) -> [UInt8] {
-        let response: OperatorResponse
         do throws(OperatorRefusal) {
-            switch try request(line) {
-            case .sessions: response = .sessions(state.sessions())
-            case .tunnels: response = .tunnels(state.tunnels())
-            case .statistics: response = .statistics(state.statistics())
-            case .failures: response = .failures(state.failures())
-            case .drop(let selector): response = .dropped(state.drop(selector))
-            }
+            return self.line(answer(try request(line), state: &state))
         } catch {
-            response = .error(error.message)
+            return self.line(.error(error.message))
         }
+    }
+
+    /// The answer to `request`.
+    static func answer(
+        _ request: OperatorRequest, state: inout some OperatorState & ~Copyable
+    ) -> OperatorResponse {
+        switch request {
+        case .sessions: .sessions(state.sessions())
+        case .tunnels: .tunnels(state.tunnels())
+        case .statistics: .statistics(state.statistics())
+        case .failures: .failures(state.failures())
+        case .drop(let selector): .dropped(state.drop(selector))
+        }
+    }
+
+    /// `response` as it is sent.
+    static func line(_ response: OperatorResponse) -> [UInt8] {
         // Records hold text, whole numbers and dates, which always are JSON; should one not be, the asker learns it.
         return (try? OperatorJSON.line(response)) ?? [UInt8](#"{"error":"the answer cannot be written as JSON"}"#.utf8)
     }
 
-    private static func request(_ line: [UInt8]) throws(OperatorRefusal) -> OperatorRequest {
+    /// The request that `line` is.
+    static func request(_ line: [UInt8]) throws(OperatorRefusal) -> OperatorRequest {
         guard line.count <= requestBytesMaximum else {
             throw OperatorRefusal(message: "the request is longer than \(requestBytesMaximum) bytes")
         }

@@ -40,12 +40,39 @@ public enum OperatorTables {
             ], rows)
     }
 
-    /// The counters, then the drops that happened.
-    public static func statistics(_ statistics: StatisticsRecord) -> [String] {
-        let head = TextTable.pairs([("version", statistics.version), ("since", time(statistics.since))])
-        let drops = statistics.drops.filter { $0.value > 0 }
-        return head + ["", "COUNTERS"] + numbers(statistics.counters) + ["", "DROPS"]
-            + (drops.isEmpty ? ["none"] : numbers(drops))
+    /// The counters under their headings, then the drops that happened.
+    public static func statistics(_ statistics: StatisticsRecord) -> [String] { table(statistics, rates: nil) }
+
+    /// The same, with what came each second.
+    public static func statistics(_ sample: StatisticsSample) -> [String] {
+        table(sample.record, rates: sample.rates ?? [:])
+    }
+
+    private static func table(_ statistics: StatisticsRecord, rates: [String: Double]?) -> [String] {
+        let all = statistics.rows
+        let cells = all.map { row -> [String] in
+            let readable = row.isBytes && row.value >= 1000 ? TextTable.bytes(row.value) : ""
+            let rate = rates.map { [$0[row.name].map { rate in Self.rate(rate, isBytes: row.isBytes) } ?? ""] } ?? []
+            return [row.title, "\(row.value)", readable] + rate
+        }
+        let columns: [(String, TextTable.Alignment)] =
+            [("", .left), ("", .right), ("", .right)] + (rates == nil ? [] : [("PER SECOND", .right)])
+        let lines = TextTable.lines(columns, cells)
+        var result = TextTable.pairs([("version", statistics.version), ("since", time(statistics.since))])
+        if rates != nil, let heading = lines.first { result.append(heading) }
+        var group = ""
+        for (row, line) in zip(all, lines.dropFirst()) {
+            if row.group != group { result += ["", row.group.uppercased()] }
+            group = row.group
+            result.append(line)
+        }
+        return group == "DROPPED" ? result : result + ["", "DROPPED", "nothing"]
+    }
+
+    private static func rate(_ rate: Double, isBytes: Bool) -> String {
+        if isBytes { return TextTable.bytes(UInt64(rate)) }
+        let tenths = UInt64((rate * 10).rounded())
+        return "\(tenths / 10).\(tenths % 10)"
     }
 
     /// Who was hung up.
@@ -53,11 +80,6 @@ public enum OperatorTables {
         guard result.count > 0 else { return "Nobody was connected." }
         let ids = result.sessions.map(String.init).joined(separator: ", ")
         return "Hung up \(result.count) \(result.count == 1 ? "session" : "sessions"): \(ids)"
-    }
-
-    private static func numbers(_ values: [String: UInt64]) -> [String] {
-        let rows = values.sorted { $0.key < $1.key }.map { [$0.key, "\($0.value)"] }
-        return Array(TextTable.lines([("", .left), ("", .right)], rows).dropFirst())
     }
 
     static func outer(_ address: String, _ port: UInt16) -> String {

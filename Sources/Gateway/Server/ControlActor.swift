@@ -27,6 +27,8 @@ actor ControlActor {
     private let onlineStatus: OnlineStatusService?
     private var timer: LoopTimer?
     private var shutDownDeadline: Instant?
+    /// How many requests the operators' socket and API refused, by name.
+    private var doorDrops: () -> [String: UInt64] = { [:] }
 
     init(
         configuration: GatewayConfiguration, routes: RouteTable, handles: [WorkerHandle], loop: ControlLoop,
@@ -67,8 +69,18 @@ actor ControlActor {
 
     /// The answer to an operator's request.
     func answer(_ line: [UInt8]) -> [UInt8] {
+        ask { state in OperatorService.respond(to: line, state: &state) }
+    }
+
+    /// The answer to a request that came by the API.
+    func answer(_ request: OperatorRequest) -> OperatorResponse {
+        ask { state in OperatorService.answer(request, state: &state) }
+    }
+
+    private func ask<Answer>(_ question: (inout ControlPlane) -> Answer) -> Answer {
         plane.onlineStatusCounters = onlineStatus?.counters ?? [:]
-        let answer = OperatorService.respond(to: line, state: &plane)
+        plane.doorDrops = doorDrops()
+        let answer = question(&plane)
         plane.carryOutDrops(now: SystemClock.now)
         carryOut()
         return answer
@@ -83,6 +95,9 @@ actor ControlActor {
         plane.shutDown(now: now)
         carryOut()
     }
+
+    /// Takes the operators' doors into the statistics.
+    func count(doors: @escaping @Sendable () -> [String: UInt64]) { doorDrops = doors }
 
     /// What counts from now on, for dial-ins that have not shown their certificate yet.
     func replace(certificates: IKECertificates) { plane.ike.configuration.certificates = certificates }

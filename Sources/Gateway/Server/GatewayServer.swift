@@ -27,7 +27,7 @@ final class GatewayServer {
     private let plane: ControlActor
     private let handles: [WorkerHandle]
     private let threads: [WorkerThread]
-    private let operatorSocket: OperatorSocket
+    private let doors: OperatorDoors
     private let signals: SignalWatcher
     private let certificates: CertificateWatcher?
     private let ended: ShutDownGate
@@ -57,9 +57,8 @@ final class GatewayServer {
         threads = try Self.startWorkers(
             ports, handles: handles, reports: plane.reports, routes: routes, configuration: configuration)
         let (plane, loop) = (plane, loop)
-        operatorSocket = try OperatorSocket(path: socketPath, on: loop) { line, respond in
-            plane.assumeIsolated { respond($0.answer(line)) }
-        }
+        let doors = try OperatorDoors(socketPath: socketPath, api: configuration.api, plane: plane, log: log)
+        self.doors = doors
         let certificates = configuration.certificates.map { certificates in
             CertificateWatcher(certificates, on: loop, log: log) { loaded in
                 plane.assumeIsolated { $0.replace(certificates: loaded) }
@@ -68,7 +67,9 @@ final class GatewayServer {
         self.certificates = certificates
         signals = try SignalWatcher(on: loop) { signal in
             switch signal {
-            case .hangUp: certificates?.check(isAsked: true)
+            case .hangUp:
+                certificates?.check(isAsked: true)
+                doors.renewCertificate()
             case .terminate, .interrupt: plane.assumeIsolated { $0.shutDown(because: "\(signal)") }
             }
         }
@@ -88,7 +89,7 @@ final class GatewayServer {
         handles.forEach { $0.send(.stop) }
         threads.forEach { $0.join() }
         signals.stop()
-        operatorSocket.close()
+        doors.close()
         try masquerade?.end()
         loop.shutDown()
         log.notice("ended")
@@ -208,11 +209,4 @@ public func serve(configuration: GatewayConfiguration, stateDirectory: String, s
         log.critical("the gateway cannot run", metadata: ["error": "\(error)"])
         throw StartFailure(description: "\(error)")
     }
-}
-
-/// The way to the operator's socket.
-public func operatorTransport() -> any OperatorTransport { SocketTransport() }
-
-private struct SocketTransport: OperatorTransport {
-    func request(path: String, line: [UInt8]) throws -> [UInt8] { try OperatorClient.request(path: path, line: line) }
 }

@@ -34,6 +34,9 @@ final class ClientAssociation {
 final class PacketCodec {
     private var batch = PacketBatch(capacity: 1, packetSizeMaximum: 4096)
     private var random = RandomBlock()
+    /// What all clients have sealed and opened, in bytes of payload.
+    private(set) var sealedBytes = 0
+    private(set) var openedBytes = 0
 
     func association(_ child: IKEInitiator.Child, isCombined: Bool) -> ClientAssociation? {
         try? ClientAssociation(
@@ -43,6 +46,7 @@ final class PacketCodec {
     func seal(_ payload: [UInt8], by association: ClientAssociation, _ nextHeader: UInt8) -> [UInt8]? {
         load(payload)
         guard association.outbound.seal(&batch[0], nextHeader: nextHeader, random: &random) == nil else { return nil }
+        sealedBytes += payload.count
         return [UInt8](copying: batch[0].span)
     }
 
@@ -61,6 +65,7 @@ final class PacketCodec {
         guard let next = body.last, next == 17 else { return nil }
         let pad = Int(body[body.endIndex - 2])
         guard body.count >= pad + 2 else { return nil }
+        openedBytes += body.count - pad - 2
         return Array(body.dropLast(pad + 2))
     }
 

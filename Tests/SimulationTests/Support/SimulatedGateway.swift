@@ -1,3 +1,4 @@
+import ESP
 import IKE
 import Logging
 import Wire
@@ -29,6 +30,9 @@ final class SimulatedGateway {
     static let mailDuration = Duration.microseconds(200)
     /// The time at which certificates are looked at: the first second of 2030.
     static let wallSeconds: Int64 = 1_893_456_000
+    private let statistics: [WorkerStatistics]
+    /// Bytes that came by SAs which have ended.
+    private(set) var endedBytesReceived: UInt64 = 0
     private var works: [(due: Instant, result: IKEWorkResult)] = []
     private var reports: [(due: Instant, report: WorkerReport)] = []
     private var commands: [(due: Instant, worker: Int, command: WorkerCommand)] = []
@@ -36,8 +40,9 @@ final class SimulatedGateway {
     init(_ configuration: GatewayConfiguration, workerCount: Int, seed: UInt64, now: Instant) throws {
         let routes = RouteTable(configuration.l2tp.network)
         self.routes = routes
+        statistics = (0..<workerCount).map { _ in WorkerStatistics() }
         plane = try ControlPlane(
-            configuration: configuration, routes: routes, workers: (0..<workerCount).map { _ in WorkerStatistics() },
+            configuration: configuration, routes: routes, workers: statistics,
             log: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, now: now, wallClockOffset: 0,
             random: SeededGenerator(seed))
         workers = (0..<workerCount).map { WorkerBox(index: $0, routes: routes) }
@@ -169,6 +174,9 @@ final class SimulatedGateway {
             load(PacketPath.keepalive, path: .none, into: &worker.scratch)
             put(worker.path.sendKeepalive(&worker.scratch[0], to: peer), worker.scratch[0])
         default:
+            if case .removeInbound(let index) = command {
+                endedBytesReceived += worker.path.inboundTable.traffic(index)?.bytes ?? 0
+            }
             if !worker.path.carryOut(command) { worker.path.drops.count(.notInstalled) }
         }
     }
@@ -191,6 +199,21 @@ final class SimulatedGateway {
     }
 
     // MARK: What was counted
+
+    /// What an operator is told.
+    func statisticsRecord() -> StatisticsRecord {
+        for (worker, statistics) in zip(workers, statistics) { statistics.publish(worker.path) }
+        return plane.statistics()
+    }
+
+    /// Bytes that came by SAs, those that have ended included, summed over SAs.
+    var bytesReceivedBySAs: UInt64 {
+        plane.peers.values.reduce(endedBytesReceived) { sum, peer in
+            peer.associations.reduce(sum) {
+                $0 + (workers[peer.worker].path.inboundTable.traffic($1.inbound)?.bytes ?? 0)
+            }
+        }
+    }
 
     func count(_ reason: PacketPathDrop) -> UInt64 { workers.reduce(0) { $0 + $1.path.drops[reason] } }
 }

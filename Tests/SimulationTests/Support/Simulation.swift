@@ -26,7 +26,10 @@ final class Simulation {
     var tap: ((Datagram) -> Void)?
     /// Says of each datagram whether the network loses it.
     var tamper: ((Datagram) -> Bool)?
-    private let codec = PacketCodec()
+    let codec = PacketCodec()
+    /// Bytes of inner packets that came out of the gateway, and that went in to a client.
+    private(set) var innerBytesOut = 0
+    private(set) var innerBytesIn = 0
     private var flights = Flights()
     private var deadlines = DeadlineHeap()
     private var sites: [IPv4Address: Site] = [:]
@@ -189,6 +192,7 @@ final class Simulation {
     /// The host inside answers what reaches it.
     private func collectGateway() {
         for bytes in gateway.delivered {
+            innerBytesOut += bytes.count
             guard let probe = Probe(bytes) else { continue }
             if !clients[probe.client].addresses.contains(probe.source) { forgeries += 1 }
             guard probe.destination == Self.host, probe.direction == .request else { continue }
@@ -213,6 +217,7 @@ final class Simulation {
 
     /// A packet from the inside, read by any of the workers.
     func inject(_ bytes: [UInt8]) {
+        innerBytesIn += bytes.count
         gateway.receiveInside(bytes, worker: Int.random(in: 0..<gateway.workers.count, using: &generator), now: now)
         sendOutgoing()
     }
