@@ -79,6 +79,15 @@ public struct IKEConfiguration: Sendable {
         }
     }
 
+    /// Whether a key is for one identity alone, so that it proves it.
+    func isOwnKey(_ secret: SecretBytes?, of identity: IKEIdentity, at address: IPAddress) -> Bool {
+        guard let secret else { return false }
+        let keys = preSharedKeys.candidates(for: address).filter { $0.secret == secret }
+        let groups = groups.byName.filter { $0.value == secret }.map(\.key)
+        return keys.count + groups.count > 0 && keys.allSatisfy { $0.identity.map(identity.isNamed) ?? false }
+            && groups.allSatisfy(identity.isNamed)
+    }
+
     /// The key of who names itself in aggressive mode: its group's, or where any may come that of main mode.
     func preSharedKey(for identity: IKEIdentity, at address: IPAddress) -> SecretBytes? {
         let names = [IKEIdentity.keyID, IKEIdentity.domainName, IKEIdentity.userDomainName]

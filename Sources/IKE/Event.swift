@@ -167,6 +167,8 @@ public struct ChildSecurityAssociation: Sendable {
     public let lifetimeKilobytes: UInt64?
     /// At how many the gateway calls ``IKEEngine/noteVolume(inboundSPI:kilobytes:now:using:)``, for a successor.
     public let softKilobytes: UInt64?
+    /// How many sequence numbers up to the highest are to be remembered; nil for as many as it is by default.
+    public let replayWindow: Int?
 
     /// The SPI of packets to the peer, of a bundle that of its innermost protocol.
     public var outboundSPI: UInt32 { protections.last?.outboundSPI ?? 0 }

@@ -54,49 +54,6 @@ public struct PhaseOneAlgorithms: Sendable, Equatable {
     }
 }
 
-/// The phase-2 algorithms that we accept, the most wanted first.
-public struct PhaseTwoAlgorithms: Sendable, Equatable {
-    /// Ciphers, combined ones among them.
-    public var ciphers: [ESPCipher]
-    /// Integrity algorithms for the ciphers that have none of their own.
-    public var integrities: [IPsecIntegrity]
-    /// Whether HMAC-SHA2-256 is cut to 96 bits, for Android up to 7: then no other client can use it.
-    public var truncatesSHA256 = false
-
-    /// Explicit lists, the most wanted first.
-    public init(ciphers: [ESPCipher], integrities: [IPsecIntegrity]) {
-        (self.ciphers, self.integrities) = (ciphers, integrities)
-    }
-
-    /// What we offer: all that we accept, as far as one offer should be long.
-    var offered: [IPsecSuite] {
-        let all = ciphers.flatMap { cipher in
-            cipher.isCombined
-                ? [IPsecSuite(cipher: cipher, integrity: nil)]
-                : integrities.map {
-                    let isCut = $0 == .hmacSHA256 && truncatesSHA256
-                    return IPsecSuite(cipher: cipher, integrity: isCut ? .hmacSHA256Truncated96 : $0)
-                }
-        }
-        return Array(all.prefix(24))
-    }
-
-    /// The lists of `profile`.
-    public init(_ profile: IKEProfile) {
-        ciphers = [
-            .aesGCM(keyBits: 256, icvBytes: 16), .aesGCM(keyBits: 192, icvBytes: 16),
-            .aesGCM(keyBits: 128, icvBytes: 16), .aesCBC(keyBits: 256), .aesCBC(keyBits: 192), .aesCBC(keyBits: 128),
-        ]
-        integrities = [.hmacSHA256, .hmacSHA384, .hmacSHA512]
-        if profile != .modern { integrities.append(.hmacSHA1) }
-        if profile == .legacy {
-            ciphers += [.tripleDES, .des]
-            integrities.append(.hmacMD5)
-            preferLongerHMAC()
-        }
-    }
-}
-
 /// How to find out that a peer is gone (RFC 3706).
 public struct IKEDeadPeerDetection: Sendable, Equatable {
     /// After how long a silence a peer is asked whether it is there.
@@ -156,6 +113,9 @@ public struct IKEPolicy: Sendable, Equatable {
     public var authenticationMethods: [PhaseOneAuthenticationMethod] = [.preSharedKey]
     /// Lifetimes.
     public var lifetimes = IKELifetimes()
+    /// How many sequence numbers up to the highest are remembered for each IPsec SA (RFC 6479); nil for as many as it is by
+    /// default.
+    public var replayWindow: Int?
     /// Whether and when silent peers are asked whether they are there; only those that say they understand it.
     public var deadPeerDetection: IKEDeadPeerDetection?
 
@@ -184,16 +144,5 @@ public struct IKERule: Sendable, Equatable {
     /// The rule of some networks.
     public init(_ name: String, networks: [IPv4Network], policy: IKEPolicy) {
         (self.name, self.networks, self.policy) = (name, networks, policy)
-    }
-}
-
-extension PhaseTwoAlgorithms {
-    /// Wants HMAC-SHA2-256 least of the SHA-2: Android 6 and 7 offer it with 96 bits under the number of that with 128, and
-    /// with whichever of the others is chosen they can be understood.
-    mutating func preferLongerHMAC() {
-        guard let index = integrities.firstIndex(of: .hmacSHA256) else { return }
-        let others: [IPsecIntegrity] = [.hmacSHA512, .hmacSHA384].filter(integrities.contains)
-        integrities.removeAll { others.contains($0) }
-        integrities.insert(contentsOf: others, at: index)
     }
 }

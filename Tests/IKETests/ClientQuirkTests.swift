@@ -92,7 +92,7 @@ struct ClientQuirkTests {
         }
     }
 
-    @Test("an encapsulation for every NAT traversal and place, and no other: 2, 4, 61444; 1, 3, 61443 are tunnels")
+    @Test("an encapsulation for every NAT traversal and place, and no other: 2, 4, 61444; for tunnels 1, 3, 61443")
     func encapsulation() {
         for (client, udp) in [(RealClient.windows11, 4), (.windowsXP, 61444), (.tpLink, nil)] as [(RealClient, Int?)] {
             for place in [ClientTests.Place.direct, .behindNAT] {
@@ -101,10 +101,12 @@ struct ClientQuirkTests {
                     world.client.settings.quickOffer = { spi, _ in client.quickOffer(spi: spi, mode: mode) }
                     ClientTests.dial(&world, client)
                     // Who speaks a draft may be found with the RFC's number, and the other way round: both are plain.
-                    let isUDP = udp != nil && [4, 61444].contains(mode)
-                    let isWanted = place == .behindNAT && udp != nil ? isUDP : mode == 2 || isUDP
+                    let isUDP = udp != nil && [3, 4, 61443, 61444].contains(mode)
+                    let isWanted = place == .behindNAT && udp != nil ? isUDP : [1, 2].contains(mode) || isUDP
                     #expect(world.keysAgree == isWanted, "\(client) \(place) \(mode)")
                     #expect(world.refusals.isEmpty == isWanted)
+                    let isTunnel = [1, 3, 61443].contains(mode)
+                    #expect(world.ready.allSatisfy { $0.mode == (isTunnel ? .tunnel : .transport) })
                     guard !isWanted else { continue }
                     #expect(world.refusals.first?.offers.first?.attribute == .encapsulationMode)
                 }

@@ -6,15 +6,20 @@ import Wire
 
 @Suite("Under attack: offers of quick mode")
 struct HostileQuickModeTests {
-    @Test("quick mode: AH, tunnel mode, bundles, SPIs below 256, AES-GMAC, wrong key lengths are refused by Notify")
+    @Test(
+        "quick mode: AH and bundles where no list names it, unknown modes, SPIs below 256, AES-GMAC, wrong key lengths are refused by Notify"
+    )
     func quickOffers() {
         let attributes = Offers.phaseTwo(
             mode: 2, integrity: 2, bits: 256, life: Offers.hour.isEmpty ? [] : basic(1, 1) + basic(2, 3600))
         let life = basic(1, 1) + basic(2, 3600)
         let list: [(IKEOfferAttribute, @Sendable ([UInt8]) -> [UInt8])] = [
-            (.protocolID, { proposal(number: 1, protocolID: 2, spi: $0, last: true, transforms: [(3, attributes)]) }),
             (
-                .protocolID,
+                .headerIntegrity,
+                { proposal(number: 1, protocolID: 2, spi: $0, last: true, transforms: [(3, attributes)]) }
+            ),
+            (
+                .headerIntegrity,
                 {
                     proposal(number: 1, protocolID: 3, spi: $0, last: false, transforms: [(12, attributes)])
                         + proposal(number: 1, protocolID: 2, spi: $0, last: true, transforms: [(3, attributes)])
@@ -35,7 +40,7 @@ struct HostileQuickModeTests {
                 {
                     proposal(
                         number: 1, protocolID: 3, spi: $0, last: true,
-                        transforms: [(12, Offers.phaseTwo(mode: 1, integrity: 2, bits: 256, life: life))])
+                        transforms: [(12, Offers.phaseTwo(mode: 5, integrity: 2, bits: 256, life: life))])
                 }
             ),
             (

@@ -50,7 +50,8 @@ struct QuirkTests {
         var generator = SplitMix(state: 1)
         for port in [500, 0] as [UInt16] {
             world.engine.noteUnknownSPI(
-                0xdead_beef, from: Endpoint(allowedAddress, port), now: world.now, using: &generator)
+                0xdead_beef, of: .encapsulatingSecurityPayload, from: Endpoint(allowedAddress, port), now: world.now,
+                using: &generator)
         }
         world.settle()
         world.run(for: .seconds(1))
@@ -58,12 +59,14 @@ struct QuirkTests {
         #expect(world.client.deleted == [[0xde, 0xad, 0xbe, 0xef], [0xde, 0xad, 0xbe, 0xef]])
         let sent = world.sent.count
         world.engine.noteUnknownSPI(
-            5000, from: Endpoint(IPv4Address(203, 0, 113, 1), 4500), now: world.now, using: &generator)
+            5000, of: .encapsulatingSecurityPayload, from: Endpoint(IPv4Address(203, 0, 113, 1), 4500), now: world.now,
+            using: &generator)
         world.settle()
         #expect(world.sent.count == sent && world.engine.drops[.unknownSPI] == 1)
         for _ in 0..<100 {
             world.engine.noteUnknownSPI(
-                5000, from: Endpoint(allowedAddress, 500), now: world.now, using: &generator)
+                5000, of: .encapsulatingSecurityPayload, from: Endpoint(allowedAddress, 500), now: world.now,
+                using: &generator)
         }
         world.settle()
         #expect(world.sent.count <= sent + 20)

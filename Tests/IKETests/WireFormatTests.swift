@@ -94,8 +94,11 @@ struct WireFormatTests {
     func emitSecurityAssociation() throws {
         let transform = try SecurityAssociationPayload(parsing: Offers.windows, limits: limits).proposals[0].transforms[
             2]
-        let answer = SecurityAssociationPayload.answer(
-            proposalNumber: 1, protocolID: 1, securityParameterIndex: [], transform: transform)
+        let answer = SecurityAssociationPayload.body([
+            .init(
+                protocolID: 1, securityParameterIndex: [],
+                transforms: [(transform.number, transform.id, transform.attributeBytes)])
+        ])
         let back = try SecurityAssociationPayload(parsing: answer, limits: limits)
         #expect(back.proposals.count == 1)
         #expect(back.proposals[0].transforms == [transform])

@@ -36,7 +36,8 @@ extension Protection {
                 Compression(inboundIndex: $0.inboundCPI, outboundIndex: $0.outboundCPI)
             },
             mode: child.mode == .tunnel ? .tunnel : .transport,
-            usesExtendedSequenceNumbers: child.suite.usesExtendedSequenceNumbers)
+            usesExtendedSequenceNumbers: child.suite.usesExtendedSequenceNumbers,
+            replayWindowSize: child.replayWindow ?? ReplayWindow.defaultSize)
     }
 }
 
@@ -74,6 +75,9 @@ extension Encryption {
             case .aesCBC(192): .cbc(.aes192)
             case .aesCBC: .cbc(.aes256)
             case .aesGCM(let keyBits, let icvBytes): .gcm(keyLength: keyBits / 8, checkLength: icvBytes)
+            case .aesCTR(let keyBits): .ctr(keyLength: keyBits / 8)
+            case .aesCCM(let keyBits, let icvBytes): .ccm(keyLength: keyBits / 8, checkLength: icvBytes)
+            case .chaCha20Poly1305: .chaCha20Poly1305
             case .null: .null
             }
     }
@@ -90,6 +94,7 @@ extension Integrity {
             case .hmacSHA256Truncated96: .sha256_96
             case .hmacSHA384: .sha384_192
             case .hmacSHA512: .sha512_256
+            case .aesXCBC: .aesXCBC_96
             }
     }
 }

@@ -130,7 +130,8 @@ struct ControlPlane: ~Copyable {
         case .limitReached(let peer, let association, let traffic):
             limitReached(PeerID(rawValue: peer), association, traffic, now: now)
         case .unknownSPI(let index, let path):
-            ike.noteUnknownSPI(index.value, from: path.remote, now: now, using: &random)
+            ike.noteUnknownSPI(
+                index.value, of: .encapsulatingSecurityPayload, from: path.remote, now: now, using: &random)
         case .interfaceGone:
             isInterfaceGone = true
         }

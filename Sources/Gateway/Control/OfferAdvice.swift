@@ -35,6 +35,10 @@ struct OfferAdvice {
         case .encryption: return "add \(value) to `\(isPhaseTwo ? "esp" : "ike").ciphers`"
         case .hash: return "add \(value) to `ike.hashes`"
         case .integrity: return "add \(value) to `esp.integrity`"
+        case .headerIntegrity: return "add \(value) to `ah.integrity`"
+        case .compression: return value == "deflate" ? "set `esp.compression: accept`" : nil
+        case .extendedSequenceNumbers:
+            return value == "64 bits" ? "set `extendedSequenceNumbers: accept`" : nil
         case .group: return "add \(value) to `ike.groups`"
         case .authenticationMethod:
             return value == PhaseOneAuthenticationMethod.preSharedKey.description
@@ -70,7 +74,8 @@ struct OfferAdvice {
         case .hash: return first.hashes.map { "\($0)" }
         case .integrity: return second.integrities.map { "\($0)" }
         case .group: return first.groups.map { "\($0)" }
-        case .authenticationMethod, .life, .encapsulationMode, .protocolID, .securityParameterIndex, .unknownAttribute:
+        case .headerIntegrity, .compression, .extendedSequenceNumbers, .authenticationMethod, .life, .encapsulationMode,
+            .protocolID, .securityParameterIndex, .unknownAttribute:
             return []
         }
     }

@@ -322,6 +322,7 @@ struct Association: Sendable {
         struct Sent: Sendable {
             var proposed: Proposed
             let inboundSPI: UInt32
+            let inboundCPI: UInt16?
             let nonce: [UInt8]
             let pair: DiffieHellmanKeyPair?
             let initializationVector: [UInt8]
@@ -331,11 +332,14 @@ struct Association: Sendable {
         struct Answer: Sendable {
             let chosen: ChosenPhaseTwo
             let nonce: [UInt8]
+            /// The traffic that the peer took, and its words for it, where that is less than we wanted.
+            let narrowed: (selectors: IKESelectors, traffic: TrafficSelector)?
             let initializationVector: [UInt8]
         }
 
         struct Request: Sendable {
             let chosen: ChosenPhaseTwo
+            let inboundCPI: UInt16?
             let nonce: [UInt8]
             let publicValue: [UInt8]?
             /// IDci and IDcr byte for byte, for the answer.
@@ -442,6 +446,8 @@ struct Peer: Sendable {
     /// Whether a certificate confirms the identity. With a key that many know, anybody may claim any name: so who is
     /// certified and who is not are never the same peer.
     let isCertified: Bool
+    /// Whether nobody else can have named itself so: by a certificate, or by a key that is for this identity alone.
+    var isIdentityProven = false
     var path: IKEPath
     /// How its last ISAKMP SA was made, for a successor when there is none left.
     var lastSuite: PhaseOneSuite?

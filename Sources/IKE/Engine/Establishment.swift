@@ -51,11 +51,16 @@ extension IKEEngine {
         if let answer = outcome.answer { association.remember(outcome.request, answer: answer) }
         associations[cookie] = association
         forgetHalfOpen(cookie)
+        let isProven =
+            method.isSignature
+            || configuration.isOwnKey(
+                outcome.preSharedKey, of: outcome.identity, at: outcome.path.remote.address)
         peers.change(peer) { known in
             known.associations.append(cookie)
             known.lastSuite = suite
             known.lastPreSharedKey = outcome.preSharedKey
             known.lastMethod = method
+            known.isIdentityProven = isProven
             known.capabilities = association.capabilities
             // The successor of a client's ISAKMP SA does not make it one whom we have called.
             if case .initiating(let initiation) = begun, initiation.wanted.peer == nil {

@@ -66,10 +66,11 @@ extension IKEEngine {
         throw .unsupportedExchange
     }
 
-    /// Tells that ESP came with an SPI that no SA has, from an endpoint or, without UDP, from an address with port 0. A
+    /// Tells that ESP or AH came with an SPI that no SA has, from an endpoint or, without UDP, from an address with port 0. A
     /// peer of ours there is told, in its ISAKMP SA, that the SPI is invalid and deleted; anybody else hears nothing.
     public mutating func noteUnknownSPI(
-        _ spi: UInt32, from remote: Endpoint, now: Instant, using generator: inout some RandomNumberGenerator
+        _ spi: UInt32, of ipsecProtocol: IPsecProtocol, from remote: Endpoint,
+        now: Instant, using generator: inout some RandomNumberGenerator
     ) {
         guard children[spi] == nil, unknownSPILimit.take(now) else { return drops.count(.notifyRateLimited) }
         let known = peers.values.first {
@@ -78,8 +79,8 @@ extension IKEEngine {
         }
         guard let cookie = known?.associations.last else { return drops.count(.unknownSPI) }
         let notification = NotificationPayload(
-            protocolID: ProtocolID.esp, type: .invalidSecurityParameterIndex, data: spi.octets)
-        let delete = DeletePayload(protocolID: ProtocolID.esp, securityParameterIndexes: [spi.octets])
+            protocolID: ipsecProtocol.rawValue, type: .invalidSecurityParameterIndex, data: spi.octets)
+        let delete = DeletePayload(protocolID: ipsecProtocol.rawValue, securityParameterIndexes: [spi.octets])
         // strongSwan reads no further than an error, so the Delete comes before it.
         sendInformational(
             [Payload(type: .delete, body: delete.body), Payload(type: .notification, body: notification.body)],
@@ -149,7 +150,9 @@ extension IKEEngine {
         if notification.protocolID == ProtocolID.isakmp {
             deadlines.advance(.association(association.ownCookie), to: end)
         } else if let spi = peer.flatMap({ peers[$0] })?.children.first(where: {
-            children[$0]?.outboundSPI.octets == notification.securityParameterIndex
+            let index = notification.securityParameterIndex.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+            return notification.securityParameterIndex.count == 4
+                && children[$0]?.outbound.contains(index, of: notification.protocolID) ?? false
         }) {
             deadlines.advance(.child(spi), to: end)
         }
@@ -185,8 +188,11 @@ extension IKEEngine {
                     continue
                 }
                 endAssociation(own, reason: .deletedByPeer, announce: false, now: now, using: &generator)
-            case ProtocolID.esp:
-                let own = peers[peer]?.children.first { children[$0]?.outboundSPI == number }
+            case ProtocolID.esp, ProtocolID.authenticationHeader, ProtocolID.compression:
+                // Of what stands together one half is nothing: all of it ends.
+                let own = peers[peer]?.children.first {
+                    children[$0]?.outbound.contains(number, of: delete.protocolID) ?? false
+                }
                 guard let own else {
                     drops.count(.unknownDeletedSPI)
                     continue

@@ -35,7 +35,8 @@ struct Child: Sendable {
     let peer: PeerID
     let quickMode: QuickModeID
     let role: IKERole
-    let outboundSPI: UInt32
+    let outbound: OutboundIndexes
+    let inboundCPI: UInt16?
     let suite: IPsecSuite
     let agreed: Agreement
     let initiatorNonce: [UInt8]
@@ -71,6 +72,7 @@ extension IKEEngine {
         let selectors: IKESelectors?
         let traffic: TrafficSelector?
         let tunnel: String?
+        let inboundCPI: UInt16?
         let originalAddresses: [IPAddress]
         var replaces: UInt32?
         var isOverlapped = false
@@ -79,6 +81,25 @@ extension IKEEngine {
     /// All traffic between the two endpoints: what an SA is for whose peer names none (RFC 2409 section 5.5).
     static func traffic(of path: IKEPath) -> TrafficSelector {
         TrafficSelector(local: AddressRange(path.local.address), remote: AddressRange(path.remote.address))
+    }
+
+    /// The lifetimes of pairs for a tunnel, or for L2TP.
+    func lifetimes(for path: IKEPath, tunnel: String?) -> IKELifetimes {
+        var lifetimes = policy(for: path).lifetimes
+        guard let tunnel = configuration.tunnels.first(where: { $0.name == tunnel }) else { return lifetimes }
+        lifetimes.ipsecMaximumSeconds = tunnel.maximumSeconds ?? lifetimes.ipsecMaximumSeconds
+        lifetimes.ipsecMaximumKilobytes = tunnel.maximumKilobytes ?? lifetimes.ipsecMaximumKilobytes
+        return lifetimes
+    }
+
+    /// A CPI of ours: one for negotiated use (RFC 3173 section 3.3) that no other pair of the
+    /// peer has, for it finds what it sends by our address and this number alone.
+    func newCPI(peer: PeerID, using generator: inout some RandomNumberGenerator) -> UInt16 {
+        let taken = Set((peers[peer]?.children ?? []).compactMap { children[$0]?.inboundCPI })
+        while true {
+            let index = UInt16.random(in: 256...61_439, using: &generator)
+            if !taken.contains(index) { return index }
+        }
     }
 
     /// Derives the keys of both directions and hands them to the gateway.
@@ -95,21 +116,26 @@ extension IKEEngine {
                     count: chosen.suite.keyMaterialBytes(ipsecProtocol)),
                 ipsecProtocol, of: chosen.suite)
         }
-        let protections = chosen.suite.protocols.map { ipsecProtocol in
-            ChildProtection(
-                ipsecProtocol: ipsecProtocol, outboundSPI: chosen.outboundSPI,
-                inboundKeys: material(inboundSPI, ipsecProtocol),
-                outboundKeys: material(chosen.outboundSPI, ipsecProtocol))
+        let outbound = chosen.outbound
+        // Each protocol has keys of its own, by its number and its SPI (RFC 2409 section 5.5).
+        let protections = chosen.suite.protocols.compactMap { ipsecProtocol in
+            outbound[ipsecProtocol].map { outboundSPI in
+                ChildProtection(
+                    ipsecProtocol: ipsecProtocol, outboundSPI: outboundSPI,
+                    inboundKeys: material(inboundSPI, ipsecProtocol),
+                    outboundKeys: material(outboundSPI, ipsecProtocol))
+            }
         }
-        let lifetimes = policy(for: path).lifetimes
+        let policy = policy(for: path)
+        let lifetimes = lifetimes(for: path, tunnel: result.tunnel)
         let seconds = chosen.life.boundedSeconds(lifetimes.ipsecMaximumSeconds)
         let kilobytes = chosen.life.boundedKilobytes(lifetimes.ipsecMaximumKilobytes)
         let share = Double.random(in: lifetimes.rekeyShare, using: &generator)
         let softKilobytes = kilobytes.map { lifetimes.softKilobytes(of: $0, share: share) }
         lastChild &+= 1
         children[inboundSPI] = Child(
-            peer: established.peer, quickMode: id, role: result.role, outboundSPI: chosen.outboundSPI,
-            suite: chosen.suite,
+            peer: established.peer, quickMode: id, role: result.role, outbound: outbound,
+            inboundCPI: result.inboundCPI, suite: chosen.suite,
             agreed: Child.Agreement(
                 mode: chosen.mode, group: chosen.group, seconds: seconds, kilobytes: kilobytes, own: result.own,
                 peer: result.peer, selectors: result.selectors, traffic: result.traffic, tunnel: result.tunnel,
@@ -125,12 +151,16 @@ extension IKEEngine {
             .securityAssociationReady(
                 ChildSecurityAssociation(
                     peer: established.peer, quickMode: id, role: result.role, replaces: result.replaces,
-                    inboundSPI: inboundSPI, suite: chosen.suite, protections: protections, compression: nil,
+                    inboundSPI: inboundSPI, suite: chosen.suite, protections: protections,
+                    compression: result.inboundCPI.flatMap { inbound in
+                        outbound.compression.map { ChildCompression(inboundCPI: inbound, outboundCPI: $0) }
+                    },
                     mode: chosen.mode.ipsecMode,
                     encapsulation: established.encapsulation(in: chosen.mode), path: path,
                     originalAddresses: (addresses.first, addresses.count > 1 ? addresses[1] : nil),
                     selectors: result.selectors, traffic: result.traffic, tunnel: result.tunnel,
-                    lifetimeSeconds: seconds, lifetimeKilobytes: kilobytes, softKilobytes: softKilobytes)))
+                    lifetimeSeconds: seconds, lifetimeKilobytes: kilobytes, softKilobytes: softKilobytes,
+                    replayWindow: policy.replayWindow)))
     }
 
     /// Both sides have the keys of a pair.
@@ -235,7 +265,7 @@ extension IKEEngine {
                 !other.isReplaced, other.isConfirmed, other.agreed.isSimilar(to: child.agreed)
             else { continue }
             children[spi]?.isReplaced = true
-            sendDelete(of: spi, child.peer, using: &generator)
+            sendDelete(other, of: spi, using: &generator)
             deadlines.set(.child(spi), now + grace)
         }
     }
@@ -247,10 +277,17 @@ extension IKEEngine {
 
     /// A Delete of one pair, where an ISAKMP SA is left to say it in.
     mutating func sendDelete(
-        of inboundSPI: UInt32, _ peer: PeerID, using generator: inout some RandomNumberGenerator
+        _ child: Child, of inboundSPI: UInt32, using generator: inout some RandomNumberGenerator
     ) {
-        guard let cookie = peers[peer]?.associations.last else { return }
-        let delete = DeletePayload(protocolID: ProtocolID.esp, securityParameterIndexes: [inboundSPI.octets])
-        sendInformational([Payload(type: .delete, body: delete.body)], in: cookie, using: &generator)
+        guard let cookie = peers[child.peer]?.associations.last else { return }
+        var deletes = child.suite.protocols.map {
+            DeletePayload(protocolID: $0.rawValue, securityParameterIndexes: [inboundSPI.octets])
+        }
+        if let inboundCPI = child.inboundCPI {
+            deletes.append(
+                DeletePayload(protocolID: ProtocolID.compression, securityParameterIndexes: [inboundCPI.octets]))
+        }
+        sendInformational(
+            deletes.map { Payload(type: .delete, body: $0.body) }, in: cookie, using: &generator)
     }
 }

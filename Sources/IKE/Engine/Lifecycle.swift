@@ -82,7 +82,7 @@ extension IKEEngine {
         forgetDeadlines(ofChild: inboundSPI)
         peers[child.peer]?.children.removeAll { $0 == inboundSPI }
         peers[child.peer]?.awaitingRekey.removeAll { $0 == inboundSPI }
-        if announce { sendDelete(of: inboundSPI, child.peer, using: &generator) }
+        if announce { sendDelete(child, of: inboundSPI, using: &generator) }
         promote(after: child)
         emit(.securityAssociationDeleted(peer: child.peer, inboundSPI: inboundSPI, reason: reason))
         endPeerIfEmpty(child.peer)

@@ -88,9 +88,14 @@ extension IKEEngine {
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
         let publicValue = chain[.keyExchange]
         let policy = policy(for: message.path)
+        let identifications = chain.all(.identification)
+        let selectors = try readSelectors(identifications)
+        let purpose = try purpose(of: selectors, established, message, now: now)
         let negotiation = PhaseTwoNegotiation(
-            algorithms: policy.phaseTwo, groups: policy.phaseOne.groups,
-            path: negotiationPath(established, message.path), hasKeyExchange: publicValue != nil)
+            algorithms: purpose.tunnel?.algorithms ?? policy.phaseTwo,
+            groups: purpose.tunnel?.group.map { [$0] } ?? policy.phaseOne.groups,
+            path: negotiationPath(established, message.path), hasKeyExchange: publicValue != nil,
+            requiresGroup: purpose.tunnel?.group != nil, modes: purpose.modes)
         let chosen: ChosenPhaseTwo
         switch negotiation.choose(from: payload) {
         case .chosen(let choice): chosen = choice
@@ -103,49 +108,48 @@ extension IKEEngine {
         if let group = chosen.group, let publicValue, publicValue.count != group.publicValueLength {
             throw .publicValueLength
         }
-        let identifications = chain.all(.identification)
-        let selectors = try readSelectors(identifications, established, message, now: now)
         var originalAddresses: [IPAddress] = []
         if let variant = established.variant {
             for body in chain.all(variant.originalAddressPayload) {
                 originalAddresses.append(try OriginalAddressPayload.parse(body))
             }
         }
+        let inboundCPI = chosen.suite.compresses ? newCPI(peer: established.peer, using: &generator) : nil
         return Association.QuickMode.Request(
-            chosen: chosen, nonce: nonce, publicValue: publicValue, identifications: identifications,
-            selectors: selectors, traffic: selectors.map(\.traffic) ?? Self.traffic(of: message.path), tunnel: nil,
+            chosen: chosen, inboundCPI: inboundCPI, nonce: nonce, publicValue: publicValue,
+            identifications: identifications,
+            selectors: selectors, traffic: purpose.traffic, tunnel: purpose.tunnel?.name,
             originalAddresses: originalAddresses,
             initializationVector: established.keys.nextInitializationVector(after: message.bytes))
     }
 
-    private func negotiationPath(_ established: Association.Established, _ path: IKEPath) -> PhaseTwoNegotiation.Path {
+    func negotiationPath(_ established: Association.Established, _ path: IKEPath) -> PhaseTwoNegotiation.Path {
         guard let nat = established.nat else { return .unknown }
         return nat.isTranslated || established.hidesOwnNAT ? .translated : .direct
     }
 
-    /// IDci and IDcr: both or none. L2TP is UDP, on whichever ports: Windows has 1701, Apple an ephemeral one, Android 0.
-    private mutating func readSelectors(
-        _ bodies: [[UInt8]], _ established: Association.Established, _ message: Incoming, now: Instant
-    ) throws(IKEDrop) -> IKESelectors? {
+    /// IDci and IDcr: both or none.
+    private func readSelectors(_ bodies: [[UInt8]]) throws(IKEDrop) -> IKESelectors? {
         guard !bodies.isEmpty else { return nil }
         guard bodies.count == 2 else { throw .missingPayload }
-        let payloads = [try IdentificationPayload(parsing: bodies[0]), try IdentificationPayload(parsing: bodies[1])]
-        let sides = payloads.map {
-            IKESelector(identity: $0.identity, protocolNumber: $0.protocolNumber, port: $0.port)
-        }
-        // The identity may be a private address behind a NAT, or a name with clients of KB818043: the SA is bound to the
-        // peer whatever it says. A whole network, though, is a tunnel and not a transport.
-        let isServed = payloads.allSatisfy { payload in
-            let isHost = payload.identity.type != 7 && payload.identity.type != 8
-            return isHost && (payload.protocolNumber == 17 || payload.protocolNumber == 0 && payload.port == 0)
-        }
-        guard isServed else {
+        return IKESelectors(
+            initiator: IKESelector(try IdentificationPayload(parsing: bodies[0])),
+            responder: IKESelector(try IdentificationPayload(parsing: bodies[1])))
+    }
+
+    /// What the traffic is for; where it is for nothing that this peer may have, it is refused.
+    private mutating func purpose(
+        of selectors: IKESelectors?, _ established: Association.Established, _ message: Incoming, now: Instant
+    ) throws(IKEDrop) -> TrafficPurpose {
+        let result = trafficPurpose(of: selectors, established, message.path)
+        switch result {
+        case .success(let purpose): return purpose
+        case .failure(let refusal):
             refuse(
                 message.path, message.header.cookies, peer: established.peer, step: .quickModeOffer,
-                reason: .selectorsRefused, detail: sides.map(\.description).joined(separator: " to "), now: now)
+                reason: .selectorsRefused, detail: refusal.detail, now: now)
             throw .selectorsRefused
         }
-        return IKESelectors(initiator: sides[0], responder: sides[1])
     }
 
     /// The authenticated Notify that goes with a drop.
@@ -261,13 +265,15 @@ extension IKEEngine {
         let keys = established.keys
         let nonce = generator.bytes(Self.nonceLength)
         var payloads = [
-            Payload(type: .securityAssociation, body: request.chosen.answer(inboundSPI: inboundSPI)),
+            Payload(
+                type: .securityAssociation,
+                body: request.chosen.answer(inboundSPI: inboundSPI, inboundCPI: request.inboundCPI)),
             Payload(type: .nonce, body: nonce),
         ]
         if let agreement { payloads.append(Payload(type: .keyExchange, body: agreement.publicValue)) }
         payloads += request.identifications.map { Payload(type: .identification, body: $0) }
         payloads += originalAddressPayloads(request, established, path: exchange.path)
-        payloads += lifetimePayloads(request.chosen, exchange.path, inboundSPI: inboundSPI)
+        payloads += lifetimePayloads(request, exchange.path, inboundSPI: inboundSPI)
         // HASH(2) = prf(SKEYID_a, M-ID | Ni_b | all that follows the HASH payload)
         let chain = MessageWriter.chain(payloads)
         let hash = keys.messageHash(id.messageID.octets, request.nonce, chain)
@@ -296,7 +302,7 @@ extension IKEEngine {
                 role: .responder, chosen: request.chosen, initiatorNonce: request.nonce, responderNonce: nonce,
                 sharedSecret: agreement?.sharedSecret, own: request.own, peer: request.peer,
                 selectors: request.selectors, traffic: request.traffic, tunnel: request.tunnel,
-                originalAddresses: request.originalAddresses,
+                inboundCPI: request.inboundCPI, originalAddresses: request.originalAddresses,
                 isOverlapped: request.isOverlapped),
             established, exchange.path, inboundSPI: inboundSPI, now: now, using: &generator)
     }
@@ -305,7 +311,8 @@ extension IKEEngine {
     private func originalAddressPayloads(
         _ request: Association.QuickMode.Request, _ established: Association.Established, path: IKEPath
     ) -> [Payload] {
-        guard let variant = established.variant, request.chosen.mode.isUDPEncapsulated else { return [] }
+        guard let variant = established.variant, request.chosen.mode.isUDPEncapsulated, request.chosen.mode.isTransport
+        else { return [] }
         let addresses = [path.remote.address, ownAddress(request.originalAddresses, established, path)]
         return addresses.suffix(variant.originalAddressCount).map {
             Payload(type: variant.originalAddressPayload, body: OriginalAddressPayload.body($0))
@@ -321,18 +328,22 @@ extension IKEEngine {
     }
 
     /// RESPONDER-LIFETIME where our bounds are shorter than what the peer wants (RFC 2407 section 4.6.3.1).
-    private func lifetimePayloads(_ chosen: ChosenPhaseTwo, _ path: IKEPath, inboundSPI: UInt32) -> [Payload] {
-        let lifetimes = policy(for: path).lifetimes
+    private func lifetimePayloads(
+        _ request: Association.QuickMode.Request, _ path: IKEPath, inboundSPI: UInt32
+    ) -> [Payload] {
+        let lifetimes = lifetimes(for: path, tunnel: request.tunnel)
         guard
-            let attributes = chosen.life.shorterAttributes(
+            let attributes = request.chosen.life.shorterAttributes(
                 seconds: lifetimes.ipsecMaximumSeconds, kilobytes: lifetimes.ipsecMaximumKilobytes,
                 typeAttribute: PhaseTwoNegotiation.Class.lifeType,
                 durationAttribute: PhaseTwoNegotiation.Class.lifeDuration)
         else { return [] }
-        let notification = NotificationPayload(
-            protocolID: ProtocolID.esp, type: .responderLifetime, securityParameterIndex: inboundSPI.octets,
-            data: attributes)
-        return [Payload(type: .notification, body: notification.body)]
+        return request.chosen.suite.protocols.map { ipsecProtocol in
+            let notification = NotificationPayload(
+                protocolID: ipsecProtocol.rawValue, type: .responderLifetime,
+                securityParameterIndex: inboundSPI.octets, data: attributes)
+            return Payload(type: .notification, body: notification.body)
+        }
     }
 
     // MARK: - Message 3

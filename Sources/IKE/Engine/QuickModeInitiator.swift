@@ -46,13 +46,18 @@ extension IKEEngine {
         let selectors = IKESelectors(traffic)
         let isTranslated = established.nat?.isTranslated ?? false || established.hidesOwnNAT
         let mode = EncapsulationMode(proposal.mode, isTranslated ? established.variant : nil)
-        let policy = policy(for: known.path)
+        let tunnel = configuration.tunnels.first { $0.name == proposal.tunnel }
+        let lifetimes = lifetimes(for: known.path, tunnel: proposal.tunnel)
         let agreed = Child.Agreement(
-            mode: mode, group: proposal.group, seconds: policy.lifetimes.ipsecMaximumSeconds,
-            kilobytes: policy.lifetimes.ipsecMaximumKilobytes, own: selectors.responder.body,
+            mode: mode, group: proposal.group ?? tunnel?.group, seconds: lifetimes.ipsecMaximumSeconds,
+            kilobytes: lifetimes.ipsecMaximumKilobytes, own: selectors.responder.body,
             peer: selectors.initiator.body, selectors: selectors, traffic: traffic, tunnel: proposal.tunnel,
             originalAddresses: [])
-        let suites = proposal.suites.isEmpty ? policy.phaseTwo.offered : proposal.suites
+        let algorithms = tunnel?.algorithms ?? policy(for: known.path).phaseTwo
+        // A NAT changes what AH authenticates (RFC 3947 section 1).
+        let suites = (proposal.suites.isEmpty ? algorithms.offered : proposal.suites).filter {
+            !mode.isUDPEncapsulated || $0.authenticationHeader == nil
+        }
         return beginProposal(
             Association.QuickMode.Proposed(suites: suites, agreed: agreed, replaces: nil, isOverlapped: false),
             peer, in: cookie, now: now, using: &generator)
@@ -150,18 +155,17 @@ extension IKEEngine {
         let keys = established.keys
         let agreed = proposed.agreed
         let nonce = generator.bytes(Self.nonceLength)
-        let transforms = proposed.suites.map { suite in
-            PhaseTwoNegotiation.offer(
-                suite, mode: agreed.mode, group: agreed.group, seconds: agreed.seconds, kilobytes: agreed.kilobytes)
-        }
-        let offer = SecurityAssociationPayload.offer(
-            protocolID: ProtocolID.esp, securityParameterIndex: inboundSPI.octets, transforms: transforms)
+        let compresses = proposed.suites.contains { $0.compresses }
+        let inboundCPI = compresses ? newCPI(peer: established.peer, using: &generator) : nil
+        let offer = PhaseTwoOffer(
+            mode: agreed.mode, group: agreed.group, seconds: agreed.seconds, kilobytes: agreed.kilobytes
+        ).body(proposed.suites, inboundSPI: inboundSPI, inboundCPI: inboundCPI)
         var payloads = [Payload(type: .securityAssociation, body: offer), Payload(type: .nonce, body: nonce)]
         if let pair { payloads.append(Payload(type: .keyExchange, body: pair.publicValue)) }
         if let own = agreed.own, let peer = agreed.peer {
             payloads += [own, peer].map { Payload(type: .identification, body: $0) }
         }
-        if let variant = established.variant, agreed.mode.isUDPEncapsulated {
+        if let variant = established.variant, agreed.mode.isUDPEncapsulated, agreed.mode.isTransport {
             // NAT-OAi is that of the initiator, which is us here (RFC 3947 section 5.2).
             let own = ownAddress(agreed.originalAddresses, established, association.path)
             payloads += [own, association.path.remote.address].prefix(variant.originalAddressCount).map {
@@ -175,7 +179,7 @@ extension IKEEngine {
         let header = Header(
             cookies: association.cookies, exchange: .quickMode, flags: .encryption, messageID: id.messageID)
         let sent = Association.QuickMode.Sent(
-            proposed: proposed, inboundSPI: inboundSPI, nonce: nonce, pair: pair,
+            proposed: proposed, inboundSPI: inboundSPI, inboundCPI: inboundCPI, nonce: nonce, pair: pair,
             initializationVector: keys.nextInitializationVector(after: encrypted))
         _ = update(id.cookie) {
             $0.quickModes[id.messageID]?.path = association.path
@@ -231,30 +235,48 @@ extension IKEEngine {
         guard Self.legalNonceLengths.contains(nonce.count) else { throw .nonceLength }
         let agreed = sent.proposed.agreed
         let payload = try SecurityAssociationPayload(parsing: body, limits: limits)
-        guard payload.proposals.count == 1, payload.proposals[0].transforms.count == 1 else { throw .malformedProposal }
-        var algorithms = PhaseTwoAlgorithms(
-            ciphers: sent.proposed.suites.compactMap(\.payload?.cipher),
-            integrities: sent.proposed.suites.compactMap(\.payload?.integrity).compactMap {
-                IPsecIntegrity(rawValue: $0.attribute)
-            })
-        algorithms.truncatesSHA256 = sent.proposed.suites.contains {
-            $0.payload?.integrity == .hmacSHA256Truncated96
+        // What strongSwan answers to an offer with compression has one without behind it, which means nothing.
+        guard let proposals = payload.bundles.first, proposals.allSatisfy({ $0.transforms.count == 1 }) else {
+            throw .malformedProposal
         }
         let negotiation = PhaseTwoNegotiation(
-            algorithms: algorithms, groups: agreed.group.map { [$0] } ?? [],
-            path: agreed.mode.isUDPEncapsulated ? .translated : .unknown, hasKeyExchange: chain[.keyExchange] != nil)
-        guard case .chosen(var chosen) = negotiation.choose(from: payload),
-            sent.proposed.suites.contains(chosen.suite), chosen.group == agreed.group,
-            chosen.mode == agreed.mode
+            algorithms: PhaseTwoAlgorithms(suites: sent.proposed.suites), groups: agreed.group.map { [$0] } ?? [],
+            path: agreed.mode.isUDPEncapsulated ? .translated : .unknown, hasKeyExchange: chain[.keyExchange] != nil,
+            modes: [agreed.mode.ipsecMode])
+        guard case .chosen(var chosen) = negotiation.choose(from: SecurityAssociationPayload(proposals: proposals)),
+            chosen.group == agreed.group, chosen.mode == agreed.mode
         else { throw .noProposalChosen }
         if let group = chosen.group, chain[.keyExchange]?.count != group.publicValueLength { throw .publicValueLength }
-        // Both ids, as we sent them; who leaves them out means the same (RFC 2409 section 5.5).
-        let identifications = chain.all(.identification)
-        guard identifications.isEmpty || identifications == [agreed.own, agreed.peer] else { throw .selectorsRefused }
+        let narrowed = try narrowed(chain.all(.identification), agreed)
         for life in chain.all(.notification).compactMap(Self.responderLifetime) { chosen.life.shorten(to: life) }
         return Association.QuickMode.Answer(
-            chosen: chosen, nonce: nonce,
+            chosen: chosen, nonce: nonce, narrowed: narrowed,
             initializationVector: established.keys.nextInitializationVector(after: message.bytes))
+    }
+
+    /// Both ids, as we sent them; who leaves them out means the same (RFC 2409 section 5.5). For a tunnel less is legal, and
+    /// then is what is agreed. In transport mode for L2TP another address is how a NAT makes us look.
+    private func narrowed(
+        _ identifications: [[UInt8]], _ agreed: Child.Agreement
+    ) throws(IKEDrop) -> (selectors: IKESelectors, traffic: TrafficSelector)? {
+        guard !identifications.isEmpty, identifications != [agreed.own, agreed.peer] else { return nil }
+        guard identifications.count == 2, let wanted = agreed.traffic else { throw .selectorsRefused }
+        let sides = [
+            IKESelector(try IdentificationPayload(parsing: identifications[0])),
+            IKESelector(try IdentificationPayload(parsing: identifications[1])),
+        ]
+        // IDci is ours here, and the selectors are those of a responder.
+        let selectors = IKESelectors(initiator: sides[1], responder: sides[0])
+        guard let traffic = selectors.traffic else { throw .selectorsRefused }
+        if agreed.mode.isTransport, agreed.mode.isUDPEncapsulated {
+            let isSame =
+                traffic.protocolNumber == wanted.protocolNumber && traffic.localPort == wanted.localPort
+                && traffic.remotePort == wanted.remotePort
+            guard isSame else { throw .selectorsRefused }
+            return nil
+        }
+        guard agreed.tunnel != nil, wanted.contains(traffic) else { throw .selectorsRefused }
+        return (selectors, traffic)
     }
 
     /// The life that a RESPONDER-LIFETIME names (RFC 2407 section 4.6.3.1).
@@ -304,9 +326,12 @@ extension IKEEngine {
             id,
             Installation(
                 role: .initiator, chosen: answer.chosen, initiatorNonce: sent.nonce, responderNonce: answer.nonce,
-                sharedSecret: sharedSecret, own: agreed.own, peer: agreed.peer, selectors: agreed.selectors,
-                traffic: agreed.traffic, tunnel: agreed.tunnel, originalAddresses: agreed.originalAddresses,
-                replaces: sent.proposed.replaces,
+                sharedSecret: sharedSecret, own: answer.narrowed?.selectors.responder.body ?? agreed.own,
+                peer: answer.narrowed?.selectors.initiator.body ?? agreed.peer,
+                selectors: answer.narrowed?.selectors ?? agreed.selectors,
+                traffic: answer.narrowed?.traffic ?? agreed.traffic, tunnel: agreed.tunnel,
+                inboundCPI: answer.chosen.suite.compresses ? sent.inboundCPI : nil,
+                originalAddresses: agreed.originalAddresses, replaces: sent.proposed.replaces,
                 isOverlapped: sent.proposed.isOverlapped),
             established, association.path, inboundSPI: sent.inboundSPI, now: now, using: &generator)
         confirm(sent.inboundSPI)

@@ -99,14 +99,14 @@ struct DeletePayload: Hashable, Sendable {
             let protocolID = try reader.uint8()
             let spiLength = Int(try reader.uint8())
             let count = Int(try reader.uint16())
-            let expectedLength =
+            let isLegal =
                 switch protocolID {
-                case ProtocolID.isakmp: 16
-                case ProtocolID.authenticationHeader, ProtocolID.esp: 4
-                case ProtocolID.compression: 2
-                default: 0
+                case ProtocolID.isakmp: spiLength == 16
+                case ProtocolID.authenticationHeader, ProtocolID.esp: spiLength == 4
+                case ProtocolID.compression: spiLength == 2 || spiLength == 4
+                default: false
                 }
-            guard spiLength == expectedLength, spiLength > 0, (1...Self.countMaximum).contains(count) else {
+            guard isLegal, (1...Self.countMaximum).contains(count) else {
                 throw .malformedDelete
             }
             var indexes: [[UInt8]] = []

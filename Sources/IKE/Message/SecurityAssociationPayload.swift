@@ -76,6 +76,8 @@ struct SecurityAssociationPayload: Hashable, Sendable {
 
     var proposals: [Proposal]
 
+    init(proposals: [Proposal]) { self.proposals = proposals }
+
     init(parsing body: [UInt8], limits: IKELimits) throws(IKEDrop) {
         proposals = try body.read { (reader) throws(IKEDrop) in
             guard try reader.uint32() == Self.ipsecDomain, try reader.uint32() == Self.identityOnly else {
@@ -131,45 +133,72 @@ struct SecurityAssociationPayload: Hashable, Sendable {
             number: number, protocolID: protocolID, securityParameterIndex: spi, transforms: transforms)
     }
 
-    /// The payload that offers one proposal of the transforms given as identifier and attributes, the most wanted first.
-    static func offer(
-        protocolID: UInt8, securityParameterIndex: [UInt8], transforms: [(id: UInt8, attributes: [UInt8])]
-    ) -> [UInt8] {
-        let transforms = transforms.prefix(255)
-        let length = transforms.reduce(8 + securityParameterIndex.count) { $0 + 8 + $1.attributes.count }
-        var writer = ByteWriter(capacity: 8 + length)
+    /// A proposal as it is written: the transforms by number, identifier and attributes.
+    struct Written {
+        var number: UInt8 = 1
+        var protocolID: UInt8
+        var securityParameterIndex: [UInt8]
+        var transforms: [(number: UInt8, id: UInt8, attributes: [UInt8])]
+
+        var length: Int { transforms.reduce(8 + securityParameterIndex.count) { $0 + 8 + $1.attributes.count } }
+
+        /// Transforms that we number, the most wanted first.
+        static func numbered(
+            _ transforms: [(id: UInt8, attributes: [UInt8])]
+        ) -> [(number: UInt8, id: UInt8, attributes: [UInt8])] {
+            transforms.prefix(255).enumerated().map { (UInt8(clamping: $0 + 1), $1.id, $1.attributes) }
+        }
+    }
+
+    /// The payload of some proposals. Those of one number stand together (RFC 2408 section 4.2).
+    static func body(_ proposals: [Written]) -> [UInt8] {
+        var writer = ByteWriter(capacity: proposals.reduce(8) { $0 + $1.length })
         writer.write(ipsecDomain)
         writer.write(identityOnly)
-        writer.write([PayloadType.none.rawValue, 0])
-        writer.write(UInt16(clamping: length))
-        writer.write([1, protocolID, UInt8(clamping: securityParameterIndex.count), UInt8(clamping: transforms.count)])
-        writer.write(securityParameterIndex)
-        for (index, transform) in transforms.enumerated() {
-            let next: PayloadType = index + 1 == transforms.count ? .none : .transform
+        for (index, proposal) in proposals.enumerated() {
+            let next: PayloadType = index + 1 == proposals.count ? .none : .proposal
             writer.write([next.rawValue, 0])
-            writer.write(UInt16(clamping: 8 + transform.attributes.count))
-            writer.write([UInt8(clamping: index + 1), transform.id, 0, 0])
-            writer.write(transform.attributes)
+            writer.write(UInt16(clamping: proposal.length))
+            writer.write([
+                proposal.number, proposal.protocolID, UInt8(clamping: proposal.securityParameterIndex.count),
+                UInt8(clamping: proposal.transforms.count),
+            ])
+            writer.write(proposal.securityParameterIndex)
+            for (index, transform) in proposal.transforms.enumerated() {
+                let next: PayloadType = index + 1 == proposal.transforms.count ? .none : .transform
+                writer.write([next.rawValue, 0])
+                writer.write(UInt16(clamping: 8 + transform.attributes.count))
+                writer.write([transform.number, transform.id, 0, 0])
+                writer.write(transform.attributes)
+            }
         }
         return writer.bytes
     }
 
-    /// The payload that answers with one transform of one proposal, the peer's own attributes byte for byte.
-    static func answer(
-        proposalNumber: UInt8, protocolID: UInt8, securityParameterIndex: [UInt8], transform: Transform
+    /// The payload that offers one proposal of the transforms given as identifier and attributes, the most wanted first.
+    static func offer(
+        protocolID: UInt8, securityParameterIndex: [UInt8], transforms: [(id: UInt8, attributes: [UInt8])]
     ) -> [UInt8] {
-        let transformLength = 8 + transform.attributeBytes.count
-        var writer = ByteWriter(capacity: 16 + transformLength + securityParameterIndex.count)
-        writer.write(ipsecDomain)
-        writer.write(identityOnly)
-        writer.write([PayloadType.none.rawValue, 0])
-        writer.write(UInt16(clamping: 8 + securityParameterIndex.count + transformLength))
-        writer.write([proposalNumber, protocolID, UInt8(clamping: securityParameterIndex.count), 1])
-        writer.write(securityParameterIndex)
-        writer.write([PayloadType.none.rawValue, 0])
-        writer.write(UInt16(clamping: transformLength))
-        writer.write([transform.number, transform.id, 0, 0])
-        writer.write(transform.attributeBytes)
-        return writer.bytes
+        body([
+            Written(
+                protocolID: protocolID, securityParameterIndex: securityParameterIndex,
+                transforms: Written.numbered(transforms))
+        ])
+    }
+
+    /// The proposals by number, in the order in which the numbers come: those of one number stand together
+    /// (RFC 2408 section 4.2).
+    var bundles: [[Proposal]] {
+        var positions: [UInt8: Int] = [:]
+        var bundles: [[Proposal]] = []
+        for proposal in proposals {
+            if let position = positions[proposal.number] {
+                bundles[position].append(proposal)
+            } else {
+                positions[proposal.number] = bundles.count
+                bundles.append([proposal])
+            }
+        }
+        return bundles
     }
 }

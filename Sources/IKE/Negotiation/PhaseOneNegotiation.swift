@@ -27,6 +27,12 @@ public enum IKEOfferAttribute: String, Sendable {
     case hash
     /// The integrity algorithm of ESP.
     case integrity
+    /// The integrity algorithm of AH.
+    case headerIntegrity
+    /// Compression, or its algorithm.
+    case compression
+    /// Sequence numbers of 64 bits.
+    case extendedSequenceNumbers
     /// The Diffie-Hellman group.
     case group
     /// The authentication method.
@@ -132,9 +138,11 @@ struct ChosenPhaseOne: Hashable, Sendable {
 
     /// The SA payload of message 2.
     var answer: [UInt8] {
-        SecurityAssociationPayload.answer(
-            proposalNumber: proposalNumber, protocolID: ProtocolID.isakmp, securityParameterIndex: [],
-            transform: transform)
+        SecurityAssociationPayload.body([
+            .init(
+                number: proposalNumber, protocolID: ProtocolID.isakmp, securityParameterIndex: [],
+                transforms: [(transform.number, transform.id, transform.attributeBytes)])
+        ])
     }
 }
 
@@ -198,7 +206,9 @@ struct PhaseOneNegotiation {
         case .hash: algorithms.hashes.map { "\($0)" }
         case .group: algorithms.groups.map { "\($0)" }
         case .authenticationMethod: methods.map { "\($0)" }
-        case .integrity, .life, .encapsulationMode, .protocolID, .securityParameterIndex, .unknownAttribute: []
+        case .integrity, .headerIntegrity, .compression, .extendedSequenceNumbers, .life, .encapsulationMode,
+            .protocolID, .securityParameterIndex, .unknownAttribute:
+            []
         }
     }
 
@@ -314,7 +324,9 @@ struct PhaseOneNegotiation {
             return method(numbers).map { "\($0)" } ?? "method" + unknown(Class.authenticationMethod)
         case .life: return "type" + unknown(Class.lifeType) + " duration" + unknown(Class.lifeDuration)
         case .protocolID: return "transform(\(transform.id))"
-        case .integrity, .encapsulationMode, .securityParameterIndex, .unknownAttribute: return ""
+        case .integrity, .headerIntegrity, .compression, .extendedSequenceNumbers, .encapsulationMode,
+            .securityParameterIndex, .unknownAttribute:
+            return ""
         }
     }
 }

@@ -1,26 +1,8 @@
 import Cryptography
 import Wire
 
-/// The offer that we chose in quick mode.
-struct ChosenPhaseTwo: Hashable, Sendable {
-    var suite: IPsecSuite
-    var life: Life
-    var mode: EncapsulationMode
-    /// The group of perfect forward secrecy.
-    var group: DiffieHellmanGroup?
-    var proposalNumber: UInt8
-    var outboundSPI: UInt32
-    var transform: Transform
-
-    /// The SA payload of message 2.
-    func answer(inboundSPI: UInt32) -> [UInt8] {
-        SecurityAssociationPayload.answer(
-            proposalNumber: proposalNumber, protocolID: ProtocolID.esp, securityParameterIndex: inboundSPI.octets,
-            transform: transform)
-    }
-}
-
-/// Chooses a phase-2 transform (RFC 2407 section 4.5, RFC 2409 section 5.5).
+/// Chooses a phase-2 offer (RFC 2407 section 4.5, RFC 2409 section 5.5): one proposal, or all proposals of one number, which
+/// are chosen whole or not at all (RFC 2408 section 4.2).
 struct PhaseTwoNegotiation {
     /// Attribute classes of RFC 2407 section 4.5.
     enum Class {
@@ -30,39 +12,27 @@ struct PhaseTwoNegotiation {
         static let encapsulationMode: UInt16 = 4
         static let authentication: UInt16 = 5
         static let keyLength: UInt16 = 6
-        /// RFC 3168: which says nothing in transport mode.
+        /// RFC 3168 section 9.2.1: since RFC 6040 a tunnel has one way to treat congestion marks, whatever this says.
         static let congestionTunnel: UInt16 = 10
+        /// RFC 4304.
+        static let extendedSequenceNumbers: UInt16 = 11
         /// Those with a number each.
-        static let single: Set = [group, encapsulationMode, authentication, keyLength, congestionTunnel]
+        static let single: Set = [
+            group, encapsulationMode, authentication, keyLength, congestionTunnel, extendedSequenceNumbers,
+        ]
         /// Those that come once for each bound of a life.
         static let repeated: Set = [lifeType, lifeDuration]
     }
 
-    /// The transform that offers `suite`.
-    static func offer(
-        _ suite: IPsecSuite, mode: EncapsulationMode, group: DiffieHellmanGroup?, seconds: UInt64,
-        kilobytes: UInt64?
-    ) -> (id: UInt8, attributes: [UInt8]) {
-        var attributes = Attribute.bytes(Class.lifeType, 1) + Attribute.bytes(Class.lifeDuration, seconds)
-        if let kilobytes {
-            attributes += Attribute.bytes(Class.lifeType, 2) + Attribute.bytes(Class.lifeDuration, kilobytes)
-        }
-        attributes += Attribute.bytes(Class.encapsulationMode, UInt64(mode.rawValue))
-        if let integrity = suite.payload?.integrity {
-            attributes += Attribute.bytes(Class.authentication, UInt64(integrity.attribute))
-        }
-        switch suite.payload?.cipher {
-        case .aesCBC(let keyBits), .aesGCM(let keyBits, _):
-            attributes += Attribute.bytes(Class.keyLength, UInt64(keyBits))
-        case .des, .tripleDES, .null, nil: break
-        }
-        if let group { attributes += Attribute.bytes(Class.group, UInt64(group.rawValue)) }
-        return (suite.payload?.cipher.transformID ?? 0, attributes)
-    }
+    /// IPCOMP_DEFLATE (RFC 2407 section 4.4.5).
+    static let deflateTransformID: UInt8 = 2
+    /// SPIs of 1 to 255 are reserved and 0 is none (RFC 4303 section 2.1, RFC 4302 section 2.4). Of CPIs, 0 to 63 are known
+    /// without negotiation and 64 to 255 reserved (RFC 3173 section 3.3).
+    static let reservedIndexes: ClosedRange<UInt32> = 0...255
 
     /// What the ISAKMP SA has found out about NATs on the way.
     enum Path: Sendable {
-        /// The peer does not speak NAT traversal: transport mode as it is.
+        /// The peer does not speak NAT traversal: packets as they are.
         case unknown
         /// No NAT was found. A peer that believes in one may still encapsulate.
         case direct
@@ -75,114 +45,266 @@ struct PhaseTwoNegotiation {
     let path: Path
     /// Whether the message carries a KE payload.
     let hasKeyExchange: Bool
+    /// Whether there must be perfect forward secrecy.
+    var requiresGroup = false
+    /// Which modes are for the traffic.
+    var modes: Set<IPsecMode> = [.transport]
+
+    /// What the protocols of one offer have in common.
+    private struct Terms: Hashable {
+        var mode: EncapsulationMode
+        var group: DiffieHellmanGroup?
+        var usesExtendedSequenceNumbers: Bool
+    }
+
+    /// What one transform adds to a suite.
+    private enum Algorithm: Hashable {
+        case header(IPsecIntegrity)
+        case payload(IPsecSuite.Payload)
+        case compression
+    }
+
+    /// One transform that could be a part.
+    private struct Candidate {
+        let terms: Terms
+        let algorithm: Algorithm
+        let life: Life
+        let part: ChosenPhaseTwo.Part
+    }
 
     func choose(from payload: SecurityAssociationPayload) -> NegotiationResult<ChosenPhaseTwo> {
         var best: (rank: [Int], choice: ChosenPhaseTwo)?
         var refused: [UnacceptableOffer] = []
-        for (index, proposal) in payload.proposals.enumerated() {
-            // Proposals of one number stand together: ESP and AH, or ESP and IPComp (RFC 2408 section 4.2).
-            let isCombined = payload.proposals.enumerated().contains {
-                $0.offset != index && $0.element.number == proposal.number
+        for bundle in payload.bundles {
+            for (rank, choice) in choices(from: bundle, &refused)
+            where best.map({ rank.lexicographicallyPrecedes($0.rank) }) ?? true {
+                best = (rank, choice)
             }
+        }
+        if let best { return .chosen(best.choice) }
+        return .refused(
+            UnacceptableOffer.described(
+                Array(refused.prefix(IKERefusedOffer.listMaximum)),
+                name: { Self.name($0.transform, of: $0.proposal) }, offered: { Self.value($0, of: $1) },
+                accepted: accepted))
+    }
+
+    /// All ways to take the proposals of one number, with how much each is wanted.
+    private func choices(
+        from bundle: [Proposal], _ refused: inout [UnacceptableOffer]
+    ) -> [(rank: [Int], choice: ChosenPhaseTwo)] {
+        var members: [[Candidate]] = []
+        for proposal in bundle {
+            var candidates: [Candidate] = []
             for transform in proposal.transforms {
-                switch evaluate(transform, of: proposal, isCombined: isCombined) {
-                case .success(let choice):
-                    let rank = rank(choice)
-                    if best.map({ rank.lexicographicallyPrecedes($0.rank) }) ?? true { best = (rank, choice) }
+                switch evaluate(transform, of: proposal, in: bundle) {
+                case .success(let candidate):
+                    let isRepetition = candidates.contains {
+                        $0.terms == candidate.terms && $0.algorithm == candidate.algorithm
+                    }
+                    if !isRepetition { candidates.append(candidate) }
                 case .failure(let mismatch):
                     guard refused.count < IKERefusedOffer.listMaximum else { continue }
                     refused.append(
                         UnacceptableOffer(proposal: proposal, transform: transform, attributes: mismatch.attributes))
                 }
             }
+            members.append(candidates)
         }
-        if let best { return .chosen(best.choice) }
-        return .refused(
-            UnacceptableOffer.described(
-                refused, name: { Self.name($0.transform, of: $0.proposal) }, offered: { Self.value($0, of: $1) },
-                accepted: accepted))
+        guard !members.contains(where: \.isEmpty), let first = bundle.first, let transform = first.transforms.first
+        else {
+            return []
+        }
+        let choices = combine(members, number: first.number)
+        if choices.isEmpty {
+            // Each part would do, but not together.
+            refused.append(UnacceptableOffer(proposal: first, transform: transform, attributes: [.protocolID]))
+        }
+        return choices
     }
 
-    /// What we accept in an attribute.
-    private func accepted(_ attribute: IKEOfferAttribute) -> [String] {
-        switch attribute {
-        case .encryption: algorithms.ciphers.map { "\($0)" }
-        case .integrity: algorithms.integrities.map { "\($0)" }
-        case .group: hasKeyExchange ? groups.map { "\($0)" } : ["none: the message has no KE payload"]
-        case .encapsulationMode:
-            switch path {
-            case .unknown: ["transport"]
-            case .direct: ["transport", "UDP-encapsulated transport"]
-            case .translated: ["UDP-encapsulated transport"]
+    /// Takes from each protocol a transform of the same terms, in every way.
+    private func combine(
+        _ members: [[Candidate]], number: UInt8
+    ) -> [(rank: [Int], choice: ChosenPhaseTwo)] {
+        var combinations: [(terms: Terms?, parts: [Candidate])] = [(nil, [])]
+        for member in members {
+            combinations = combinations.flatMap { combination in
+                member.compactMap { candidate in
+                    // Compression says no group and no sequence numbers, only a mode.
+                    let terms = candidate.algorithm == .compression ? nil : candidate.terms
+                    let isFit = terms == nil || combination.terms == nil || terms == combination.terms
+                    return isFit ? (combination.terms ?? terms, combination.parts + [candidate]) : nil
+                }
             }
-        case .protocolID: ["esp alone"]
-        case .hash, .authenticationMethod, .life, .securityParameterIndex, .unknownAttribute: []
+        }
+        return combinations.compactMap { combination in
+            guard let terms = combination.terms, var life = combination.parts.first?.life else { return nil }
+            var suite = IPsecSuite()
+            suite.usesExtendedSequenceNumbers = terms.usesExtendedSequenceNumbers
+            for candidate in combination.parts {
+                guard candidate.terms.mode == terms.mode else { return nil }
+                life.shorten(to: candidate.life)
+                switch candidate.algorithm {
+                case .header(let integrity): suite.authenticationHeader = integrity
+                case .payload(let payload): suite.payload = payload
+                case .compression: suite.compresses = true
+                }
+            }
+            guard let rank = algorithms.rank(suite) else { return nil }
+            return (
+                rank + [terms.group.flatMap { groups.firstIndex(of: $0) } ?? 0],
+                ChosenPhaseTwo(
+                    suite: suite, life: life, mode: terms.mode, group: terms.group, proposalNumber: number,
+                    parts: combination.parts.map(\.part))
+            )
         }
     }
 
-    private func rank(_ choice: ChosenPhaseTwo) -> [Int] {
-        [
-            choice.suite.payload.flatMap { algorithms.ciphers.firstIndex(of: $0.cipher) } ?? .max,
-            choice.suite.payload?.integrity.flatMap { integrity in
-                algorithms.integrities.firstIndex { $0.attribute == integrity.attribute }
-            } ?? 0,
-            choice.group.flatMap { groups.firstIndex(of: $0) } ?? 0,
-        ]
-    }
+    // MARK: - One transform
 
     private func evaluate(
-        _ transform: Transform, of proposal: Proposal, isCombined: Bool
-    ) -> Result<ChosenPhaseTwo, OfferMismatch> {
-        guard proposal.protocolID == ProtocolID.esp, !isCombined else { return .failure(OfferMismatch(.protocolID)) }
-        // SPIs of 1 to 255 are reserved and 0 is none (RFC 4303 section 2.1).
-        let spi = proposal.securityParameterIndex.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        guard proposal.securityParameterIndex.count == 4, let outboundSPI = UInt32(exactly: spi), outboundSPI > 255
-        else { return .failure(OfferMismatch(.securityParameterIndex)) }
+        _ transform: Transform, of proposal: Proposal, in bundle: [Proposal]
+    ) -> Result<Candidate, OfferMismatch> {
+        guard Self.isLegal(bundle) else { return .failure(OfferMismatch(.protocolID)) }
+        guard let index = Self.index(of: proposal) else { return .failure(OfferMismatch(.securityParameterIndex)) }
         guard let numbers = transform.numbers(single: Class.single, repeated: Class.repeated) else {
             return .failure(OfferMismatch(.unknownAttribute))
         }
-        let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength])
-            .flatMap { algorithms.ciphers.contains($0) ? $0 : nil }
-        let integrity = integrity(numbers, transform: transform)
-        let mode = mode(numbers)
+        var mismatches: [IKEOfferAttribute] = []
+        let algorithm: Algorithm?
+        switch proposal.protocolID {
+        case ProtocolID.esp:
+            let hasHeader = bundle.contains { $0.protocolID == ProtocolID.authenticationHeader }
+            algorithm = payload(transform, numbers, isInsideHeader: hasHeader, &mismatches)
+        case ProtocolID.authenticationHeader: algorithm = header(transform, numbers, &mismatches)
+        default: algorithm = compression(transform, &mismatches)
+        }
+        let isCompression = proposal.protocolID == ProtocolID.compression
+        let mode = mode(numbers, isCompression: isCompression)
+        if mode == nil { mismatches.append(.encapsulationMode) }
         let group = numbers[Class.group].flatMap { UInt16(exactly: $0) }.flatMap(DiffieHellmanGroup.init(rawValue:))
         let isGroupLegal =
-            numbers[Class.group] == nil ? !hasKeyExchange : hasKeyExchange && group.map(groups.contains) ?? false
+            numbers[Class.group] == nil
+            ? !hasKeyExchange && !requiresGroup : hasKeyExchange && group.map(groups.contains) ?? false
+        if !isGroupLegal, !isCompression { mismatches.append(.group) }
+        let sequenceNumbers = numbers[Class.extendedSequenceNumbers]
+        let areNumbersLegal =
+            sequenceNumbers == nil
+            || sequenceNumbers == 1 && !isCompression && algorithms.extendedSequenceNumbers != .never
+        if !areNumbersLegal { mismatches.append(.extendedSequenceNumbers) }
         let life = Life(transform.attributes, typeAttribute: Class.lifeType, durationAttribute: Class.lifeDuration)
-        if let cipher, case .some(let integrity) = integrity, let mode, isGroupLegal, let life {
-            return .success(
-                ChosenPhaseTwo(
-                    suite: IPsecSuite(cipher: cipher, integrity: integrity), life: life, mode: mode,
-                    group: group, proposalNumber: proposal.number, outboundSPI: outboundSPI, transform: transform))
-        }
+        if life == nil { mismatches.append(.life) }
         // All of them, so that who mends one does not meet the next.
-        let attributes: [(IKEOfferAttribute, isAcceptable: Bool)] = [
-            (.encryption, cipher != nil), (.integrity, integrity != nil), (.encapsulationMode, mode != nil),
-            (.group, isGroupLegal), (.life, life != nil),
-        ]
-        return .failure(OfferMismatch(attributes.filter { !$0.isAcceptable }.map(\.0)))
+        guard let algorithm, let mode, let life, mismatches.isEmpty else { return .failure(OfferMismatch(mismatches)) }
+        return .success(
+            Candidate(
+                terms: Terms(
+                    mode: mode, group: isCompression ? nil : group, usesExtendedSequenceNumbers: sequenceNumbers != nil),
+                algorithm: algorithm, life: life,
+                part: ChosenPhaseTwo.Part(
+                    protocolID: proposal.protocolID, index: index, indexBytes: proposal.securityParameterIndex.count,
+                    transform: transform)))
     }
 
-    /// The integrity algorithm, `.some(nil)` for a cipher that authenticates itself; nil where it is not acceptable.
-    private func integrity(_ numbers: [UInt16: UInt64], transform: Transform) -> IPsecIntegrity?? {
-        let cipher = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength])
-        if cipher?.isCombined == true { return numbers[Class.authentication] == nil ? .some(nil) : nil }
+    /// Whether protocols may stand together: each once, and AH or ESP among them.
+    private static func isLegal(_ bundle: [Proposal]) -> Bool {
+        let protocols = Set(bundle.map(\.protocolID))
+        let known: Set = [ProtocolID.authenticationHeader, ProtocolID.esp, ProtocolID.compression]
+        return protocols.count == bundle.count && protocols.isSubset(of: known) && protocols != [ProtocolID.compression]
+    }
+
+    private static func index(of proposal: Proposal) -> UInt32? {
+        let bytes = proposal.securityParameterIndex
+        let isCompression = proposal.protocolID == ProtocolID.compression
+        guard bytes.count == 4 || isCompression && bytes.count == 2 else { return nil }
+        let index = bytes.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        // A CPI in four bytes is in the last two (RFC 3173 section 3.3).
+        guard !reservedIndexes.contains(index), !isCompression || index <= UInt16.max else { return nil }
+        return index
+    }
+
+    private func payload(
+        _ transform: Transform, _ numbers: [UInt16: UInt64], isInsideHeader: Bool,
+        _ mismatches: inout [IKEOfferAttribute]
+    ) -> Algorithm? {
+        let known = ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength])
+        let cipher = known.flatMap { algorithms.ciphers.contains($0) ? $0 : nil }
+        if cipher == nil { mismatches.append(.encryption) }
+        let integrity = integrity(numbers, cipher: known, isInsideHeader: isInsideHeader)
+        if integrity == nil { mismatches.append(.integrity) }
+        guard let cipher, case .some(let integrity) = integrity else { return nil }
+        return .payload(IPsecSuite.Payload(cipher: cipher, integrity: integrity))
+    }
+
+    /// The integrity algorithm, `.some(nil)` for none where that is right; nil where it is not acceptable.
+    private func integrity(
+        _ numbers: [UInt16: UInt64], cipher: ESPCipher?, isInsideHeader: Bool
+    ) -> IPsecIntegrity?? {
+        let isAbsent = numbers[Class.authentication] == nil
         // Of a cipher that we do not know nobody can say whether it needs one.
-        if cipher == nil, numbers[Class.authentication] == nil { return .some(nil) }
-        guard let wanted = Self.integrity(numbers), algorithms.integrities.contains(wanted),
-            wanted != .hmacSHA256Truncated96
+        guard let cipher, !cipher.isCombined else {
+            return isAbsent ? .some(nil) : cipher == nil ? wanted(numbers) : nil
+        }
+        guard !isAbsent else {
+            return cipher != .null && (algorithms.allowsNoIntegrity || isInsideHeader) ? .some(nil) : nil
+        }
+        return wanted(numbers)
+    }
+
+    private func wanted(_ numbers: [UInt16: UInt64]) -> IPsecIntegrity?? {
+        guard let wanted = Self.integrity(numbers), wanted != .hmacSHA256Truncated96,
+            algorithms.integrities.contains(where: { $0.attribute == wanted.attribute })
         else { return nil }
         return wanted == .hmacSHA256 && algorithms.truncatesSHA256 ? .hmacSHA256Truncated96 : wanted
     }
 
-    /// The mode, where it is transport and fits what is known of NATs. Where the attribute is missing the choice is ours
-    /// (RFC 2407 section 4.5).
-    private func mode(_ numbers: [UInt16: UInt64]) -> EncapsulationMode? {
-        let fallback: EncapsulationMode = path == .translated ? .udpTransport : .transport
-        guard let number = numbers[Class.encapsulationMode] else { return fallback }
-        guard let mode = UInt16(exactly: number).flatMap(EncapsulationMode.init(rawValue:)), mode.isTransport else {
+    /// AH's transform and its attribute name the same algorithm (RFC 2407 section 4.4.3).
+    private func header(
+        _ transform: Transform, _ numbers: [UInt16: UInt64], _ mismatches: inout [IKEOfferAttribute]
+    ) -> Algorithm? {
+        guard path != .translated else {
+            // A NAT changes what AH authenticates (RFC 3947 section 1).
+            mismatches.append(.protocolID)
             return nil
         }
+        guard let integrity = Self.headerIntegrity(transform, numbers), numbers[Class.keyLength] == nil,
+            algorithms.headerIntegrities.contains(integrity)
+        else {
+            mismatches.append(.headerIntegrity)
+            return nil
+        }
+        return .header(integrity)
+    }
+
+    private static func headerIntegrity(_ transform: Transform, _ numbers: [UInt16: UInt64]) -> IPsecIntegrity? {
+        guard let integrity = integrity(numbers), integrity != .hmacSHA256Truncated96,
+            integrity.headerTransformID == transform.id
+        else { return nil }
+        return integrity
+    }
+
+    private func compression(_ transform: Transform, _ mismatches: inout [IKEOfferAttribute]) -> Algorithm? {
+        guard transform.id == Self.deflateTransformID, algorithms.compression != .never else {
+            mismatches.append(.compression)
+            return nil
+        }
+        return .compression
+    }
+
+    /// The mode, where it is for the traffic and fits what is known of NATs. Where the attribute is missing the choice is
+    /// ours (RFC 2407 section 4.5), and for compression it is transport mode (RFC 3173 section 4.1).
+    private func mode(_ numbers: [UInt16: UInt64], isCompression: Bool) -> EncapsulationMode? {
+        let isTranslated = path == .translated
+        guard let number = numbers[Class.encapsulationMode] else {
+            guard modes.contains(.transport) else {
+                return isCompression ? nil : isTranslated ? .udpTunnel : .tunnel
+            }
+            return isTranslated ? .udpTransport : .transport
+        }
+        guard let mode = UInt16(exactly: number).flatMap(EncapsulationMode.init(rawValue:)),
+            modes.contains(mode.ipsecMode)
+        else { return nil }
         switch path {
         case .unknown: return mode.isUDPEncapsulated ? nil : mode
         case .direct: return mode
@@ -190,18 +312,56 @@ struct PhaseTwoNegotiation {
         }
     }
 
-    private static func integrity(_ numbers: [UInt16: UInt64]) -> IPsecIntegrity? {
+    fileprivate static func integrity(_ numbers: [UInt16: UInt64]) -> IPsecIntegrity? {
         numbers[Class.authentication].flatMap { UInt16(exactly: $0) }.flatMap(IPsecIntegrity.init(rawValue:))
+    }
+}
+
+// In words.
+extension PhaseTwoNegotiation {
+    /// What we accept in an attribute.
+    fileprivate func accepted(_ attribute: IKEOfferAttribute) -> [String] {
+        switch attribute {
+        case .encryption: return algorithms.ciphers.map { "\($0)" }
+        case .integrity: return algorithms.integrities.map { "\($0)" } + (algorithms.allowsNoIntegrity ? ["none"] : [])
+        case .headerIntegrity: return algorithms.headerIntegrities.map { "\($0)" }
+        case .compression: return algorithms.compression == .never ? ["none"] : ["deflate"]
+        case .extendedSequenceNumbers:
+            return algorithms.extendedSequenceNumbers == .never ? ["32 bits"] : ["32 bits", "64 bits"]
+        case .group:
+            let isPossible = hasKeyExchange || requiresGroup
+            return isPossible ? groups.map { "\($0)" } : ["none: the message has no KE payload"]
+        case .encapsulationMode:
+            return [IPsecMode.transport, .tunnel].filter(modes.contains).flatMap { mode in
+                switch path {
+                case .unknown: ["\(mode)"]
+                case .direct: ["\(mode)", "UDP-encapsulated \(mode)"]
+                case .translated: ["UDP-encapsulated \(mode)"]
+                }
+            }
+        case .protocolID:
+            let isHeaderPossible = path != .translated && !algorithms.headerIntegrities.isEmpty
+            return isHeaderPossible ? ["esp", "ah", "ah around esp"] : ["esp"]
+        case .hash, .authenticationMethod, .life, .securityParameterIndex, .unknownAttribute: return []
+        }
     }
 
     /// The offer in words, numbers where we have no name.
     static func name(_ transform: Transform, of proposal: Proposal) -> String {
         let numbers = transform.firstNumbers
         let offer = UnacceptableOffer(proposal: proposal, transform: transform, attributes: [])
-        var name = "\(value(.protocolID, of: offer)) \(value(.encryption, of: offer))"
-        if numbers[Class.authentication] != nil { name += "-\(value(.integrity, of: offer))" }
+        var name = value(.protocolID, of: offer)
+        switch proposal.protocolID {
+        case ProtocolID.esp:
+            name += " \(value(.encryption, of: offer))"
+            if numbers[Class.authentication] != nil { name += "-\(value(.integrity, of: offer))" }
+        case ProtocolID.authenticationHeader: name += " \(value(.headerIntegrity, of: offer))"
+        case ProtocolID.compression: name += " \(value(.compression, of: offer))"
+        default: name += " transform(\(transform.id))"
+        }
         if let number = numbers[Class.encapsulationMode] { name += " mode \(number)" }
         if let number = numbers[Class.group] { name += " group \(number)" }
+        if numbers[Class.extendedSequenceNumbers] != nil { name += " esn" }
         return name
     }
 
@@ -214,7 +374,16 @@ struct PhaseTwoNegotiation {
         case .encryption:
             return ESPCipher(transformID: transform.id, keyBits: numbers[Class.keyLength]).map { "\($0)" }
                 ?? "transform(\(transform.id))"
-        case .integrity: return integrity(numbers).map { "\($0)" } ?? "auth" + unknown(Class.authentication)
+        case .integrity:
+            guard numbers[Class.authentication] != nil else { return "none" }
+            return integrity(numbers).map { "\($0)" } ?? "auth" + unknown(Class.authentication)
+        case .headerIntegrity:
+            return headerIntegrity(transform, numbers).map { "\($0)" }
+                ?? "transform(\(transform.id)) auth" + unknown(Class.authentication)
+        case .compression: return transform.id == deflateTransformID ? "deflate" : "transform(\(transform.id))"
+        case .extendedSequenceNumbers:
+            let number = numbers[Class.extendedSequenceNumbers]
+            return number == nil ? "32 bits" : number == 1 ? "64 bits" : "kind" + unknown(Class.extendedSequenceNumbers)
         case .group:
             let group = numbers[Class.group].flatMap { UInt16(exactly: $0) }
                 .flatMap(DiffieHellmanGroup.init(rawValue:))

@@ -51,6 +51,11 @@ extension IKEIdentity {
 }
 
 extension IKESelector {
+    /// What an identification payload says.
+    init(_ payload: IdentificationPayload) {
+        self.init(identity: payload.identity, protocolNumber: payload.protocolNumber, port: payload.port)
+    }
+
     /// The side of `traffic` with `range`, in the words of an identification payload: 0 for any.
     init(_ range: AddressRange, protocolNumber: UInt8?, port: UInt16?) {
         self.init(identity: IKEIdentity(range), protocolNumber: protocolNumber ?? 0, port: port ?? 0)
@@ -67,11 +72,12 @@ extension IKESelectors {
     }
 
     /// The traffic that they say, our side the local one; nil where a side is no addresses, or the sides are of two
-    /// protocols or IP versions.
+    /// protocols or IP versions, or have ports of no protocol.
     public var traffic: TrafficSelector? {
         guard let local = responder.identity.range, let remote = initiator.identity.range,
             local.first.octets.count == remote.first.octets.count,
-            initiator.protocolNumber == responder.protocolNumber
+            initiator.protocolNumber == responder.protocolNumber,
+            initiator.protocolNumber != 0 || initiator.port == 0 && responder.port == 0
         else { return nil }
         let any = { (number: UInt16) in number == 0 ? nil : number }
         return TrafficSelector(

@@ -204,7 +204,8 @@ struct Pair {
                 sides[index].lostPackets += 1
                 let source = translation.flatMap { index == 1 ? $0.outside(4500, mapping: flight.mapping) : nil }
                 sides[index].engine.noteUnknownSPI(
-                    spi, from: source ?? sides[1 - index].endpoint, now: now, using: &generator)
+                    spi, of: .encapsulatingSecurityPayload, from: source ?? sides[1 - index].endpoint, now: now,
+                    using: &generator)
                 return settle(index)
             }
             sides[index].receivedPackets += 1

@@ -76,11 +76,18 @@ struct TestInitiator {
     }
 
     struct Child: Equatable {
+        /// The key material of one protocol.
+        struct Keys: Equatable {
+            var protocolID: UInt8
+            var inbound: [UInt8]
+            var outbound: [UInt8]
+        }
+
         var inboundSPI: [UInt8]
         var outboundSPI: [UInt8]
-        /// Key material of packets to the client, and to the gateway.
-        var inbound: [UInt8]
-        var outbound: [UInt8]
+        /// Of AH, then of ESP.
+        var keys: [Keys]
+        var outboundCPI: [UInt8]?
         var originalAddresses: [[UInt8]]
         var transform: [UInt8]
     }
@@ -441,7 +448,8 @@ struct TestInitiator {
         guard let nonce = payloads.first(where: { $0.type == 10 })?.body else { return }
         guard payloads.filter({ $0.type == 5 }).map(\.body) == settings.selectors else { return }
         let answer = payloads[1].body
-        let outboundSPI = Array(answer[16..<20])
+        let parts = Self.proposals(answer)
+        let outboundSPI = parts.first?.spi ?? []
         var shared: [UInt8] = []
         if let pair = quick.pair {
             guard let value = payloads.first(where: { $0.type == 4 })?.body,
@@ -449,11 +457,11 @@ struct TestInitiator {
             else { return }
             shared = IKETests.bytes(of: secret)
         }
-        let material = { (spi: [UInt8]) -> [UInt8] in
+        let material = { (protocolID: UInt8, spi: [UInt8]) -> [UInt8] in
             var result: [UInt8] = []
             var block: [UInt8] = []
             while result.count < 160 {
-                block = hmac(keys.hash, keys.derivation, block + shared + [3] + spi + quick.nonce + nonce)
+                block = hmac(keys.hash, keys.derivation, block + shared + [protocolID] + spi + quick.nonce + nonce)
                 result += block
             }
             return result
@@ -463,9 +471,14 @@ struct TestInitiator {
         }
         children.append(
             Child(
-                inboundSPI: quick.spi, outboundSPI: outboundSPI, inbound: material(quick.spi),
-                outbound: material(outboundSPI),
-                originalAddresses: original, transform: Array(answer.dropFirst(20))))
+                inboundSPI: quick.spi, outboundSPI: outboundSPI,
+                keys: parts.filter { $0.protocolID != 4 }.map {
+                    Child.Keys(
+                        protocolID: $0.protocolID, inbound: material($0.protocolID, quick.spi),
+                        outbound: material($0.protocolID, $0.spi))
+                }.sorted { $0.protocolID < $1.protocolID },
+                outboundCPI: parts.first { $0.protocolID == 4 }?.spi, originalAddresses: original,
+                transform: Array(answer.dropFirst(20))))
         iv = Array(bytes.suffix(keys.cipher.blockLength))
         let hash = hmac(keys.hash, keys.authentication, [0] + quick.id + quick.nonce + nonce)
         let last = encrypted(exchange: 32, id: quick.id, [(8, hash)])
@@ -473,6 +486,19 @@ struct TestInitiator {
         self.quick = quick
         settle()
         send(last, retransmit: false, now: now)
+    }
+
+    /// The proposals of an SA payload's body: protocol, SPI.
+    private static func proposals(_ body: [UInt8]) -> [(protocolID: UInt8, spi: [UInt8])] {
+        var list: [(protocolID: UInt8, spi: [UInt8])] = []
+        var rest = Array(body.dropFirst(8))
+        while rest.count >= 8 {
+            let length = Int(rest[2]) << 8 | Int(rest[3])
+            guard length >= 8, length <= rest.count else { break }
+            list.append((rest[5], Array(rest[8..<(8 + Int(rest[6]))])))
+            rest = Array(rest.dropFirst(length))
+        }
+        return list
     }
 
     // MARK: - Informational

@@ -206,9 +206,12 @@ struct World {
         let material = { (keys: ChildKeys) in
             bytes(of: keys.encryption) + bytes(of: keys.salt) + bytes(of: keys.authentication)
         }
-        let inbound = ours.protections.flatMap { material($0.inboundKeys) }
-        let outbound = ours.protections.flatMap { material($0.outboundKeys) }
-        return !inbound.isEmpty && theirs.outbound.starts(with: inbound) && theirs.inbound.starts(with: outbound)
+        guard !ours.protections.isEmpty, ours.protections.count == theirs.keys.count else { return false }
+        return zip(ours.protections, theirs.keys).allSatisfy { ours, theirs in
+            let (inbound, outbound) = (material(ours.inboundKeys), material(ours.outboundKeys))
+            return ours.ipsecProtocol.rawValue == theirs.protocolID && !inbound.isEmpty
+                && theirs.outbound.starts(with: inbound) && theirs.inbound.starts(with: outbound)
+        }
             && UInt32(theirs.outboundSPI) == ours.inboundSPI && UInt32(theirs.inboundSPI) == ours.outboundSPI
     }
 }
