@@ -53,7 +53,7 @@ public struct InboundTable: ~Copyable {
     /// How many SAs are installed.
     public private(set) var count = 0
     /// What came by all SAs there have been.
-    public private(set) var received = ProtectedBytes()
+    public private(set) var total = Traffic()
     /// How many packets were dropped, by reason.
     public private(set) var drops = Counters<InboundDrop>()
 
@@ -196,8 +196,9 @@ public struct InboundTable: ~Copyable {
         }
         packet.count = bodyCount - padLength - ESPHeader.trailerLength
         result.isFirst = association.pointee.traffic.packets == 0
+        let before = association.pointee.traffic
         result.isNoticeDue = association.pointee.volume.count(packet.count)
-        received.count(UInt64(packet.count), by: association.pointee.protocols)
+        total.add(association.pointee.traffic, since: before)
         if result.nextHeader == ESPHeader.dummyNextHeader { result.drop = .dummy }
     }
 

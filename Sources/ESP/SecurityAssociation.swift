@@ -26,15 +26,28 @@ public struct VolumeLimit: Sendable, Equatable {
     }
 }
 
-/// Packets and bytes that an SA has protected. Bytes are those of the payload, before padding and headers.
+/// Packets and bytes that were protected: by an SA, or by all of a worker's in one direction.
 public struct Traffic: Sendable, Equatable {
     /// How many packets.
     public var packets: UInt64 = 0
-    /// How many bytes.
+    /// How many bytes: those of the payload, before padding and headers.
     public var bytes: UInt64 = 0
+    /// How many bytes ESP carried: its payload, without padding and headers.
+    public var confidentialBytes: UInt64 = 0
+    /// How many bytes AH carried: all that follows it, an ESP packet as a whole.
+    public var authenticatedBytes: UInt64 = 0
 
     /// Nothing yet.
     public init() {}
+
+    /// Adds what came to an SA's traffic since it was `earlier`: how a worker keeps its total beyond its SAs' ends.
+    @inlinable
+    public mutating func add(_ later: Traffic, since earlier: Traffic) {
+        packets &+= later.packets &- earlier.packets
+        bytes &+= later.bytes &- earlier.bytes
+        confidentialBytes &+= later.confidentialBytes &- earlier.confidentialBytes
+        authenticatedBytes &+= later.authenticatedBytes &- earlier.authenticatedBytes
+    }
 }
 
 /// What an SA has protected, against its limit.
@@ -57,6 +70,7 @@ struct VolumeMeter: Sendable {
     mutating func count(_ bytes: Int) -> Bool {
         traffic.packets &+= 1
         traffic.bytes &+= UInt64(bytes)
+        traffic.confidentialBytes &+= UInt64(bytes)
         guard traffic.bytes >= notice else { return false }
         moveNotice()
         return true
@@ -75,9 +89,6 @@ public struct InboundSecurityAssociation: ~Copyable {
     public let index: SecurityParameterIndex
     /// What the owner of the table keeps for the peer: a slot of its own. The SA says who the client is.
     public let owner: Int
-    /// What is around its packets.
-    public let protocols: ProtectingProtocols
-
     var volume: VolumeMeter
     var window = ReplayWindow()
     let state: SuiteState
@@ -89,7 +100,6 @@ public struct InboundSecurityAssociation: ~Copyable {
     ) throws(CryptographyError) {
         self.index = index
         self.owner = owner
-        protocols = ProtectingProtocols(protection)
         volume = VolumeMeter(limit)
         state = try SuiteState(protection, keys: keys, direction: .decrypt)
     }
@@ -119,8 +129,6 @@ public struct OutboundSecurityAssociation: ~Copyable {
 
     /// The number that the peer gave it.
     public let index: SecurityParameterIndex
-    /// What is around its packets.
-    public let protocols: ProtectingProtocols
     /// Whether the packet that was sealed last took it to its soft or its hard limit, of bytes or of packets: its owner is
     /// to be told.
     public private(set) var isNoticeDue = false
@@ -135,7 +143,6 @@ public struct OutboundSecurityAssociation: ~Copyable {
         keys: ProtectionKeys, limit: VolumeLimit = .none
     ) throws(CryptographyError) {
         self.index = index
-        protocols = ProtectingProtocols(protection)
         volume = VolumeMeter(limit)
         state = try SuiteState(protection, keys: keys, direction: .encrypt)
     }

@@ -60,7 +60,7 @@ extension ControlPlane: OperatorState {
         let named: Set<ControlEvent> = [.mainModes, .quickModes, .softAssociations]
         for event in ControlEvent.allCases where !named.contains(event) { counts["\(event)"] = counters[event] }
         counts.merge(onlineStatusCounters) { _, new in new }
-        var drops = doorDrops.filter { $0.value > 0 }
+        var drops = serverDrops.filter { $0.value > 0 }
         var ipsec = IPsecStatistics()
         for statistics in workerStatistics {
             for (name, count) in statistics.drops where count > 0 { drops[name, default: 0] &+= count }

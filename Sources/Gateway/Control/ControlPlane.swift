@@ -52,8 +52,8 @@ struct ControlPlane: ~Copyable {
     var keepaliveDeadline: Instant?
     /// How often OCSP responders were asked, and what came of it, by name: `ocsp.asked`, `ocsp.timedOut`, ...
     var onlineStatusCounters: [String: UInt64] = [:]
-    /// How many requests the operators' socket and API refused, by name: `socket.foreignUser`, `api.wrongToken`, ...
-    var doorDrops: [String: UInt64] = [:]
+    /// What was dropped around the control plane, by name: `socket.foreignUser`, `api.wrongToken`, `ike.notSent`, ...
+    var serverDrops: [String: UInt64] = [:]
     var failureLog = FailureLog()
     var isShuttingDown = false
     /// Whether the TUN interface was taken away from under us: the gateway has to end.

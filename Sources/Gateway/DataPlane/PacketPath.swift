@@ -55,7 +55,7 @@ struct PacketPath: ~Copyable {
     /// What could not be sealed: each also counts as ``PacketPathDrop/notEncrypted``.
     var notSealed = Counters<OutboundDrop>()
     /// What went by all SAs there have been.
-    var sent = ProtectedBytes()
+    var sent = Traffic()
     /// How often an SA was given keys, and how many there are to send by.
     var keyAdditions: UInt64 = 0
     var outboundCount: UInt64 = 0
@@ -345,12 +345,12 @@ struct PacketPath: ~Copyable {
         packet.store(UInt16(truncatingIfNeeded: packet.count), at: 4)
         // No UDP checksum: ESP vouches for the bytes, and a NAT in between would spoil it (RFC 3948 section 3.1.2).
         packet.store(UInt16(0), at: 6)
-        let before = association.pointee.traffic.bytes
+        let before = association.pointee.traffic
         if let reason = association.pointee.seal(&packet, nextHeader: IPProtocol.udp, random: &random) {
             notSealed.count(reason)
             return drop(.notEncrypted)
         }
-        sent.count(association.pointee.traffic.bytes &- before, by: association.pointee.protocols)
+        sent.add(association.pointee.traffic, since: before)
         if association.pointee.isNoticeDue {
             let name = AssociationName.outbound(association.pointee.index)
             report(.limitReached(peer: peer.pointee.identifier, name, association.pointee.traffic))

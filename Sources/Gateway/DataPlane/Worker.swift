@@ -325,7 +325,9 @@ final class Worker {
             path.reports.removeAll(keepingCapacity: true)
         }
         handle.statistics.publish(path)
-        handle.statistics.publish(udp: ports.encapsulated.drops, raw: ports.raw.drops, tun: ports.tun.drops)
+        handle.statistics.publish(
+            udp: ports.encapsulated.drops, ike: ports.ike?.drops ?? PacketDropCounters(), raw: ports.raw.drops,
+            tun: ports.tun.drops)
     }
 }
 

@@ -8,7 +8,7 @@ final class WorkerStatistics: Sendable {
     private static let names: [String] =
         InboundDrop.allCases.map { "esp.\($0)" } + OutboundDrop.allCases.map { "esp.outbound.\($0)" }
         + PacketPathDrop.allCases.map { "path.\($0)" }
-        + ["udp", "raw", "tun"].flatMap { place in PacketDrop.allCases.map { "\(place).\($0)" } }
+        + ["udp4500", "udp500", "raw", "tun"].flatMap { place in PacketDrop.allCases.map { "\(place).\($0)" } }
 
     // Only atomic values stand there, which any thread may read.
     private nonisolated(unsafe) let values: UnsafeMutablePointer<Atomic<UInt64>>
@@ -64,15 +64,19 @@ final class WorkerStatistics: Sendable {
             UInt64(path.inboundTable.count) &+ path.outboundCount, ordering: .relaxed)
         keyAdditions.store(path.keyAdditions, ordering: .relaxed)
         confidentialSent.store(path.sent.confidentialBytes, ordering: .relaxed)
-        confidentialReceived.store(path.inboundTable.received.confidentialBytes, ordering: .relaxed)
+        confidentialReceived.store(path.inboundTable.total.confidentialBytes, ordering: .relaxed)
         authenticatedSent.store(path.sent.authenticatedBytes, ordering: .relaxed)
-        authenticatedReceived.store(path.inboundTable.received.authenticatedBytes, ordering: .relaxed)
+        authenticatedReceived.store(path.inboundTable.total.authenticatedBytes, ordering: .relaxed)
     }
 
     /// The same of the worker's sockets and its queue.
-    func publish(udp: PacketDropCounters, raw: PacketDropCounters, tun: PacketDropCounters) {
-        var position = Self.names.count - 3 * PacketDrop.allCases.count
-        for counters in [udp, raw, tun] { for reason in PacketDrop.allCases { store(counters[reason], &position) } }
+    func publish(
+        udp: PacketDropCounters, ike: PacketDropCounters, raw: PacketDropCounters, tun: PacketDropCounters
+    ) {
+        var position = Self.names.count - 4 * PacketDrop.allCases.count
+        for counters in [udp, ike, raw, tun] {
+            for reason in PacketDrop.allCases { store(counters[reason], &position) }
+        }
     }
 
     private func store(_ value: UInt64, _ position: inout Int) {

@@ -27,6 +27,8 @@ actor ControlActor {
     private let onlineStatus: OnlineStatusService?
     private var timer: LoopTimer?
     private var shutDownDeadline: Instant?
+    /// How many IKE messages the system did not take.
+    private var unsent: UInt64 = 0
     /// How many requests the operators' socket and API refused, by name.
     private var doorDrops: () -> [String: UInt64] = { [:] }
 
@@ -79,7 +81,8 @@ actor ControlActor {
 
     private func ask<Answer>(_ question: (inout ControlPlane) -> Answer) -> Answer {
         plane.onlineStatusCounters = onlineStatus?.counters ?? [:]
-        plane.doorDrops = doorDrops()
+        plane.serverDrops = doorDrops()
+        plane.serverDrops["ike.notSent"] = unsent
         let answer = question(&plane)
         plane.carryOutDrops(now: SystemClock.now)
         carryOut()
@@ -180,6 +183,7 @@ actor ControlActor {
                 try ikeSender.send(message.span.bytes, along: path)
             }
         } catch {
+            unsent += 1
             log.debug("an IKE message was not sent", metadata: ["to": "\(remote)", "error": "\(error)"])
         }
     }

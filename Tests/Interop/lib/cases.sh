@@ -16,6 +16,7 @@ CASES=(
     "nat|the same as direct behind a masquerading router"
     "two-nat|two clients behind one router, both with L2TP source port 1701, work at the same time"
     "two-nats|two clients with the same private address behind two routers work at the same time"
+    "operators|the statistics count a client's bytes, live and by the API, whose token for reading hangs nobody up"
     "sigterm|SIGTERM hangs up every client, ends within 3 s and leaves nothing behind"
     "environment|the settings come from VPN_* alone: clients are masqueraded, and nothing is left behind"
 )
@@ -54,6 +55,50 @@ case_sessions() {
         because "culvert sessions: $text" || return 1
     text=$(culvert tunnels 2>&1) && [[ $text == *192.0.2.11* ]] || because "culvert tunnels: $text" || return 1
     DETAILS="in $bytes_in bytes, $packets_in packets; out $bytes_out bytes, $packets_out packets"
+}
+
+case_operators() {
+    local text before after own blob=$((BLOB_MEGABYTES << 20))
+    own=$(realpath "$here/../Vectors/api")
+    (umask 077 && openssl rand -hex 24 >"$WORK/read.token" && openssl rand -hex 24 >"$WORK/operate.token" &&
+        printf 'monitor read %s\nadmin operate %s\n' "$(<"$WORK/read.token")" "$(<"$WORK/operate.token")" >"$WORK/tokens")
+    restart "api: {listen: '127.0.0.1:8443', certificate: $own/server.pem, key: $own/server.key, tokenFile: $WORK/tokens}" ||
+        return 1
+    connect direct $ALICE $ALICE_PASSWORD || return 1
+    # remote TOKEN SUBCOMMAND...: as culvert, by the API.
+    remote() {
+        ip netns exec "$PREFIX-gateway" timeout 10 "$CULVERT" "$2" --gateway https://127.0.0.1:8443 \
+            --token-file "$WORK/$1.token" --ca "$own/ca.pem" "${@:3}"
+    }
+    # figures: associations, key additions, bytes of ESP received and sent, bytes of the sessions in and out.
+    figures() {
+        remote read statistics --json >"$WORK/statistics.json" && remote read sessions --json >"$WORK/sessions.json" &&
+            /usr/bin/python3 -c 'import json, sys
+s = json.load(open(sys.argv[1]))["ipsec"]
+print(s["activeAssociations"], s["keyAdditions"], s["confidentialBytesReceived"], s["confidentialBytesSent"],
+    *(sum(session[k] for session in json.load(open(sys.argv[2]))) for k in ("bytesIn", "bytesOut")))' \
+                "$WORK/statistics.json" "$WORK/sessions.json"
+    }
+    text=$(figures 2>&1) && read -ra before <<<"$text" && [ ${#before[@]} = 6 ] || because "the API: $text" || return 1
+    ((before[0] == 2 && before[1] == 2)) || because "not two SAs: $text" || return 1
+    in_guest direct 60 'transfer up && transfer down' || because "transfer failed: $ANSWER" || return 1
+    # Within ESP there are PPP, L2TP and UDP around what the session counts: 20 bytes or less for each packet.
+    counted() {
+        text=$(figures 2>&1) && read -ra after <<<"$text" && [ ${#after[@]} = 6 ] || return 1
+        local in=$((after[4] - before[4])) out=$((after[5] - before[5]))
+        local received=$((after[2] - before[2])) sent=$((after[3] - before[3]))
+        ((in >= blob && out >= blob && received > in && received < in * 21 / 20 && sent > out && sent < out * 21 / 20))
+    }
+    within 5 counted || because "ESP's bytes are not the session's and a little more: $text, before ${before[*]}" || return 1
+    timeout -s INT 3 ip netns exec "$PREFIX-gateway" "$CULVERT" statistics --watch --socket "$SOCKET" >"$WORK/watch" 2>&1
+    (($(grep -c '^version' "$WORK/watch") >= 2)) && [ -z "$(tail -n1 "$WORK/watch")" ] ||
+        because "culvert statistics --watch: $(tail -n3 "$WORK/watch")" || return 1
+    text=$(remote read drop --all 2>&1) && because "a token for reading hung up: $text" && return 1
+    sessions_number 1 || because "the session is gone: $text" || return 1
+    text=$(remote operate drop --user $ALICE 2>&1) && within 5 sessions_number 0 || because "culvert drop: $text" || return 1
+    DETAILS="ESP $((after[2] - before[2])) received and $((after[3] - before[3])) sent,"
+    DETAILS+=" the session $((after[4] - before[4])) in and $((after[5] - before[5])) out"
+    restart
 }
 
 case_drop() {
