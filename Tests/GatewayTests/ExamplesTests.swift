@@ -64,7 +64,7 @@ struct ExamplesTests {
         #expect(full.dnsServers == minimal.dnsServers && full.nbnsServers == minimal.nbnsServers)
         #expect(full.masquerades == minimal.masquerades && full.interface == minimal.interface)
         #expect(full.workers == minimal.workers && full.logLevel == minimal.logLevel)
-        #expect(full.limits == minimal.limits)
+        #expect(full.limits == minimal.limits && full.securityPolicy == minimal.securityPolicy)
     }
 
     @Test("full.yaml has every key that the gateway knows")

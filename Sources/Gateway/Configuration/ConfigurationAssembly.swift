@@ -53,6 +53,7 @@ struct ConfigurationAssembly {
             warnings.append(place.issue("is not used, for authentication does not name psk"))
         }
         let certificates = certificates(methods, policy.profile)
+        let securityPolicy = policyDocument()
         let limits = limits()
         let api = operatorAPI()
         guard let l2tp, let users, issues.isEmpty else { return nil }
@@ -63,6 +64,7 @@ struct ConfigurationAssembly {
             keys: keys,
             aggressiveMode: aggressiveMode,
             certificates: certificates,
+            securityPolicy: securityPolicy,
             publicAddress: draft.publicAddress.value,
             endpoints: draft.endpoints.value ?? [],
             users: users,

@@ -13,6 +13,7 @@ struct ConfigurationDraft: Sendable {
     var keys = Setting<[Key]>.absent
     var aggressiveMode = Setting<AggressiveMode>.absent
     var certificates = Setting<Certificates>.absent
+    var securityPolicy = Setting<PolicyDraft>.absent
     var publicAddress = Setting<IPv4Address>.absent
     var endpoints = Setting<[IPv4Address]>.absent
     var users = Setting<[User]>.absent

@@ -11,7 +11,7 @@ struct ConfigurationFile {
         static let top =
             policy + [
                 "enableModp1024", "rules", "psk", "keys", "aggressiveMode", "certificates", "publicAddress",
-                "endpoints",
+                "endpoints", "policy",
                 "users", "l2tp", "ppp", "dns", "nbns", "masquerade", "interface", "workers", "log", "limits",
                 "api",
             ]
@@ -40,11 +40,13 @@ struct ConfigurationFile {
     }
 
     /// Every key there is, in whichever mapping.
-    static let everyKey = [
-        Keys.top, Keys.ike, Keys.esp, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.key, Keys.aggressiveMode,
-        Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.l2tp, Keys.ppp, Keys.log, Keys.limits,
-        APIKeys.section, APIKeys.token,
-    ].joined()
+    static let everyKey =
+        [
+            Keys.top, Keys.ike, Keys.esp, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.key,
+            Keys.aggressiveMode,
+            Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.l2tp, Keys.ppp, Keys.log, Keys.limits,
+            APIKeys.section, APIKeys.token, Array(PolicyKeys.all),
+        ].joined()
 
     let name: String
     var issues: [ConfigurationIssue] = []
@@ -59,17 +61,32 @@ struct ConfigurationFile {
         return (draft, file.issues)
     }
 
-    private mutating func draft(_ text: String) -> ConfigurationDraft? {
-        let root: Node?
+    /// What `text` says of packets, a file with `policy` alone in it.
+    static func readPolicy(_ text: String, name: String) -> (draft: Setting<PolicyDraft>, issues: [ConfigurationIssue])
+    {
+        var file = ConfigurationFile(name: name)
+        guard let root = file.root(text) else { return (.absent, file.issues) }
+        let top = YAMLSection(
+            root, file: name, path: "", line: root.mark?.line ?? 1, keys: ["policy"], issues: &file.issues)
+        let draft = top.map { file.securityPolicy($0) } ?? .refused
+        return (draft, file.issues)
+    }
+
+    /// The file's contents; nil where it is no YAML, or says nothing.
+    private mutating func root(_ text: String) -> Node? {
         do {
             // The encoding is given, for Yams would otherwise ask the environment for it.
-            root = try Yams.compose(yaml: text, .default, .default, .utf8)
+            let root = try Yams.compose(yaml: text, .default, .default, .utf8)
+            return root?.scalar.map(YAMLSection.isNull) == true ? nil : root
         } catch {
             issues.append(Self.issue(error, name: name, text: text))
             return nil
         }
+    }
+
+    private mutating func draft(_ text: String) -> ConfigurationDraft? {
         // A file of comments alone says nothing, which is legal: the environment and the defaults say the rest.
-        guard let root, root.scalar.map(YAMLSection.isNull) != true else { return ConfigurationDraft() }
+        guard let root = root(text) else { return issues.isEmpty ? ConfigurationDraft() : nil }
         let line = root.mark?.line ?? 1
         guard
             let top = YAMLSection(root, file: name, path: "", line: line, keys: Keys.top, issues: &issues)
@@ -86,6 +103,7 @@ struct ConfigurationFile {
         draft.keys = keys(top)
         draft.aggressiveMode = aggressiveMode(top)
         draft.certificates = certificates(top)
+        draft.securityPolicy = securityPolicy(top)
         draft.publicAddress = text(top, "publicAddress", ValueRules.address)
         draft.endpoints = list(top, "endpoints", 0...64, ValueRules.address)
         draft.users = users(top)

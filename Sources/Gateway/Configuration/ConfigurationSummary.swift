@@ -12,6 +12,7 @@ extension GatewayConfiguration {
                 ("keys", keySummary),
                 ("certificates", certificates?.summary ?? "none"),
                 ("aggressive mode", aggressiveMode.summary),
+                ("packets", securityPolicy.summary),
                 ("endpoints", endpoints.isEmpty ? "all addresses" : list(endpoints)),
                 ("public address", publicAddress?.description ?? "not given"),
                 ("users", "\(users.count): \(names)\(users.count > 4 ? ", ..." : "")"),

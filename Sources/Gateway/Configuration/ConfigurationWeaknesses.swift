@@ -1,4 +1,5 @@
 import Cryptography
+import ESP
 import IKE
 
 /// What is legal, but weaker or more fragile than its author may think: one line each.
@@ -8,6 +9,19 @@ extension GatewayConfiguration {
         var warnings = Self.keyWeaknesses(draft)
         // What a rule has from above is said there.
         warnings += ([draft.policy] + (draft.rules.value ?? []).map(\.policy)).flatMap(Self.policyWeaknesses)
+        if case .given(let policy, _) = draft.securityPolicy, let place = policy.use.place {
+            switch securityPolicy.use {
+            case .client, .server: warnings.append(place.issue("lets clients without IPsec in, in clear"))
+            case .secureServer, nil: break
+            }
+        }
+        for action in draft.securityPolicy.value?.filterActions.value ?? [] {
+            for method in action.methods.value ?? [] {
+                if case .given(.some(.des), let place) = method.encryption {
+                    warnings.append(place.issue("is broken in hours"))
+                }
+            }
+        }
         if case .given(let mode, let place) = draft.aggressiveMode {
             if !aggressiveMode.groups.isEmpty || aggressiveMode.acceptsAnyIdentity {
                 warnings.append(

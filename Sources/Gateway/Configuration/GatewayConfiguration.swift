@@ -19,6 +19,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public let aggressiveMode: AggressiveMode
     /// The certificates, where clients may use some.
     public let certificates: CertificateConfiguration?
+    /// What is permitted, blocked and secured.
+    public let securityPolicy: PolicyDocument
     /// The address that clients dial, where a NAT stands in front of the gateway or the operator names it.
     public let publicAddress: IPv4Address?
     /// The outer addresses to serve; none means all that the machine has.
