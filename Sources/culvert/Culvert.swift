@@ -9,7 +9,7 @@ struct Culvert: ParsableCommand {
         abstract: "An L2TP/IPsec VPN gateway in one process.",
         version: culvertVersion,
         subcommands: [
-            Serve.self, Check.self, Sessions.self, Tunnels.self, Failures.self, Drop.self, Statistics.self,
+            Serve.self, Check.self, Sessions.self, Tunnels.self, Failures.self, Drop.self, Statistics.self, Policy.self,
             Version.self,
         ])
 }

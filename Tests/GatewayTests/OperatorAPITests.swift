@@ -49,13 +49,22 @@ struct OperatorAPITests {
     @Test("a token for reading looks at everything and changes nothing")
     func scopes() throws {
         let api = try makeAPI()
-        for name in OperatorRequest.names where name != "drop" {
+        for name in ["sessions", "tunnels", "statistics", "failures", "policy", "policyExport"] {
             #expect(
                 status(api.decide(request("GET", "/v1/\(name)", "bearer \(readToken)"), now: start)) == 200, "\(name)")
         }
         let drop = request("POST", "/v1/drop", "Bearer \(readToken)", #"{"command":"drop","all":true}"#)
         #expect(status(api.decide(drop, now: start)) == 403)
-        #expect(api.drops[.notAllowed] == 1)
+        let changes: [PolicyRequest] = [
+            .set(use: "client", coversHost: nil), .add(text: "", name: ""), .remove(rule: ""),
+            .replace(text: "", name: ""),
+        ]
+        for change in changes {
+            let body = String(decoding: try OperatorJSON.line(OperatorRequest.policy(change)), as: UTF8.self)
+            let asked = request("POST", "/v1/\(change.name)", "Bearer \(readToken)", body)
+            #expect(status(api.decide(asked, now: start)) == 403, "\(change)")
+        }
+        #expect(api.drops[.notAllowed] == 5)
     }
 
     @Test("a change by another path, or by GET, is no way around")

@@ -43,6 +43,20 @@ private struct State: OperatorState {
 
     func failures() -> [FailureRecord] { [] }
 
+    func policyRecord() -> PolicyRecord {
+        PolicyRecord(use: "secure-server", covers: "l2tp", isChanged: false, rules: [], names: [:])
+    }
+
+    func policyText() -> String { PolicyDocument().yaml }
+
+    func testPolicy(_ question: PolicyQuestion) -> PolicyAnswer {
+        PolicyAnswer(
+            verdict: "permit", direction: "inbound", connection: "lan", rule: "", filter: "", reason: "none",
+            mayGoInClear: false, association: "")
+    }
+
+    func changePolicy(_ request: PolicyRequest) throws(OperatorRefusal) { throw OperatorRefusal(message: "no") }
+
     mutating func drop(_ selector: DropSelector) -> DropResult {
         let dropped = connected.filter(selector.matches)
         connected.removeAll(where: selector.matches)
@@ -118,7 +132,10 @@ struct OperatorServiceTests {
             ("", "the request is not a line of JSON"), ("drop", "the request is not a line of JSON"),
             ("[]", "the request is not an object"), ("null", "the request is not an object"),
             ("{}", "command is missing"), (#"{"command":1}"#, "command is of the wrong type"),
-            (#"{"command":"dorp"}"#, "'dorp' is no command; there are sessions, tunnels, statistics, failures, drop"),
+            (
+                #"{"command":"dorp"}"#,
+                "'dorp' is no command; there are \(OperatorRequest.names.joined(separator: ", "))"
+            ),
             (#"{"command":"sessions","user":"a"}"#, "'sessions' takes no 'user'"),
             (#"{"command":"drop"}"#, "drop takes exactly one of id, user, address, all"),
             (#"{"command":"drop","id":1,"all":true}"#, "drop takes exactly one of id, user, address, all"),
@@ -131,7 +148,10 @@ struct OperatorServiceTests {
             (#"{"command":"drop","id":-1}"#, "the request is not a line of JSON"),
             ("{\"command\":\"sessions\"} {\"command\":\"drop\",\"all\":true}", "the request is not a line of JSON"),
             (String(repeating: "[", count: 4096), "the request is not a line of JSON"),
-            (#"{"command":""# + String(repeating: "x", count: 5000) + #""}"#, "the request is longer than 4096 bytes"),
+            (
+                #"{"command":""# + String(repeating: "x", count: 70_000) + #""}"#,
+                "the request is longer than 61440 bytes"
+            ),
         ])
     func refused(line: String, message: String) throws {
         var state = State()

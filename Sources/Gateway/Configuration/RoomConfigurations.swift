@@ -1,5 +1,6 @@
 import Accounts
 import Cryptography
+import ESP
 import IKE
 import L2TP
 import PPP
@@ -22,6 +23,9 @@ extension GatewayConfiguration {
         ike.limits.halfOpenPerAddressMaximum = limits.halfOpenExchangesPerAddress
         return ike
     }
+
+    /// The addresses that the policy calls ours, as far as they are known without the host.
+    var policyEnvironment: PolicyEnvironment { PolicyEnvironment(myAddresses: endpoints.map { .v4($0) }) }
 
     /// L2TP's part.
     var l2tpServer: L2TPConfiguration {

@@ -107,7 +107,7 @@ extension ControlPlane {
     /// What an end before the session was up means; nil where it is no failure of its own.
     private static func failure(_ end: SessionEnd, at progress: PPPProgress) -> (FailureReason, detail: String)? {
         switch end {
-        case .operatorHangUp, .shutdown, .initialContact: return nil
+        case .operatorHangUp, .shutdown, .initialContact, .policyForbids: return nil
         case .peerUnresponsive: return (.clientSilent, "")
         case .link(let reason): return failure(reason, at: progress)
         case .tunnel(let reason):

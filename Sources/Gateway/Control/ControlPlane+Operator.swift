@@ -97,6 +97,7 @@ extension ControlPlane: OperatorState {
     mutating func carryOutDrops(now: Instant) {
         for session in dropsRequested { hangUp(session, .operatorHangUp, now: now) }
         dropsRequested.removeAll()
+        if policyEnforced != policy.revision { enforcePolicy(now: now) }
         settle(now: now)
     }
 
@@ -113,7 +114,7 @@ extension ControlPlane: OperatorState {
     var isIdle: Bool { peers.isEmpty && clientSessions.isEmpty }
 
     /// A clean end: PPP says goodbye, L2TP closes the call, the tunnel when it was the last, and then the SAs go.
-    private mutating func hangUp(_ identifier: UInt64, _ end: SessionEnd, now: Instant) {
+    mutating func hangUp(_ identifier: UInt64, _ end: SessionEnd, now: Instant) {
         guard let session = clientSessions[identifier] else { return }
         clientSessions[identifier]?.end = end
         clientSessions[identifier]?.link.terminate(end == .shutdown ? .shutdown : .operatorHangUp, now: now)

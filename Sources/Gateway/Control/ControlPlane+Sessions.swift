@@ -63,6 +63,10 @@ extension ControlPlane {
             if !isShuttingDown { noteFailure(of: identifier, .sessionLimitReached, .call, now: now) }
             return l2tp.disconnectSession(session.id, result: .disconnect(.noFacilities), now: now)
         }
+        guard policyAllowsL2TP(of: peer) else {
+            noteFailure(of: identifier, .policyForbids, .call, now: now)
+            return l2tp.disconnectSession(session.id, result: .disconnect(.administrative), now: now)
+        }
         advanceDialIn(of: identifier, to: .session)
         let name = nextSessionIdentifier()
         let slot = allocateSessionSlot(worker: peer.worker)

@@ -55,6 +55,10 @@ struct ControlPlane: ~Copyable {
     /// What was dropped around the control plane, by name: `socket.foreignUser`, `api.wrongToken`, `ike.notSent`, ...
     var serverDrops: [String: UInt64] = [:]
     var failureLog = FailureLog()
+    /// What is permitted, blocked and secured.
+    var policy: ActivePolicy
+    /// The revision of the policy that sessions were last measured by.
+    var policyEnforced = 0
     var isShuttingDown = false
     /// Whether the TUN interface was taken away from under us: the gateway has to end.
     var isInterfaceGone = false
@@ -82,7 +86,9 @@ struct ControlPlane: ~Copyable {
         now: Instant, wallClockOffset: Double, random: any RandomNumberGenerator = SystemRandom()
     ) throws {
         let (users, pool) = (try configuration.userTable(), try configuration.addressPool())
+        let policy = try ActivePolicy(configuration.securityPolicy, in: configuration.policyEnvironment)
         self.configuration = configuration
+        self.policy = policy
         (self.users, self.pool) = (users, pool)
         self.routes = routes
         self.log = log

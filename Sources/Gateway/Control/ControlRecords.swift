@@ -113,6 +113,7 @@ enum SessionEnd: Equatable, CustomStringConvertible {
     case shutdown
     case initialContact
     case peerUnresponsive
+    case policyForbids
 
     var description: String {
         switch self {
@@ -120,6 +121,7 @@ enum SessionEnd: Equatable, CustomStringConvertible {
         case .tunnel(let reason): "\(reason)"
         case .operatorHangUp: "hung up by operator"
         case .shutdown: "gateway shuts down"
+        case .policyForbids: "policy forbids it"
         case .peerUnresponsive: "peer does not answer (dead peer detection)"
         case .initialContact: "client began anew (INITIAL-CONTACT)"
         }

@@ -42,6 +42,10 @@ extension FailureAdvice {
         "As many sessions are connected as there may be.", sees: [.windows(.portDisconnected)],
         gateway: "raise `limits.sessions`, or hang somebody up with `culvert drop`")
 
+    static let policyForbids = FailureAdvice(
+        "A rule of the policy blocks L2TP from the client's address.", sees: [.windows(.portDisconnected)],
+        gateway: "`culvert policy test CLIENT GATEWAY udp 1701` names the rule; change it in `policy.rules`")
+
     // MARK: - PPP
 
     static let linkUnanswered = FailureAdvice(

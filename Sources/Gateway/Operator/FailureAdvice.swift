@@ -145,6 +145,7 @@ extension FailureReason {
         case .callUnfinished: .callUnfinished
         case .callClosedByClient: .callClosedByClient
         case .sessionLimitReached: .sessionLimitReached
+        case .policyForbids: .policyForbids
         case .linkUnanswered: .linkUnanswered
         case .linkNotConverging: .linkNotConverging
         case .linkLoopedBack: .linkLoopedBack

@@ -100,6 +100,7 @@ public enum FailureReason: String, Codable, CaseIterable, Sendable {
     case callUnfinished
     case callClosedByClient
     case sessionLimitReached
+    case policyForbids
     // PPP.
     case linkUnanswered
     case linkNotConverging

@@ -73,6 +73,29 @@ public struct OperatorConsole {
         return result
     }
 
+    /// What is permitted, blocked and secured.
+    public func policy() throws(OperatorFailure) -> PolicyRecord { try changePolicy(.show) }
+
+    /// The policy as a configuration file has it.
+    public func policyText() throws(OperatorFailure) -> String {
+        guard case .policyText(let text) = try ask(.policy(.export)) else { throw .notUnderstood(path: path) }
+        return text
+    }
+
+    /// What the policy says of a packet.
+    public func policyAnswer(_ question: PolicyQuestion) throws(OperatorFailure) -> PolicyAnswer {
+        guard case .policyAnswer(let answer) = try ask(.policy(.test(question))) else {
+            throw .notUnderstood(path: path)
+        }
+        return answer
+    }
+
+    /// Changes the policy, and says what it is then.
+    public func changePolicy(_ request: PolicyRequest) throws(OperatorFailure) -> PolicyRecord {
+        guard case .policy(let policy) = try ask(.policy(request)) else { throw .notUnderstood(path: path) }
+        return policy
+    }
+
     private func ask(_ request: OperatorRequest) throws(OperatorFailure) -> OperatorResponse {
         let answer: [UInt8]
         do {

@@ -42,9 +42,11 @@ public enum OperatorRequest: Equatable, Sendable {
     case failures
     /// Hang up.
     case drop(DropSelector)
+    /// What is permitted, blocked and secured.
+    case policy(PolicyRequest)
 
     /// Every request's name: the value of `command`, and its path in the API.
-    static let names = ["sessions", "tunnels", "statistics", "failures", "drop"]
+    static let names = ["sessions", "tunnels", "statistics", "failures", "drop"] + PolicyRequest.names
 
     /// The value of `command`.
     var name: String {
@@ -54,6 +56,7 @@ public enum OperatorRequest: Equatable, Sendable {
         case .statistics: "statistics"
         case .failures: "failures"
         case .drop: "drop"
+        case .policy(let request): request.name
         }
     }
 
@@ -62,6 +65,7 @@ public enum OperatorRequest: Equatable, Sendable {
         switch self {
         case .sessions, .tunnels, .statistics, .failures: false
         case .drop: true
+        case .policy(let request): request.isChange
         }
     }
 }
@@ -78,6 +82,12 @@ public enum OperatorResponse: Equatable, Sendable {
     case failures([FailureRecord])
     /// Who was hung up.
     case dropped(DropResult)
+    /// What the policy is, also after a change.
+    case policy(PolicyRecord)
+    /// What the policy says of a packet.
+    case policyAnswer(PolicyAnswer)
+    /// The policy as a configuration file has it.
+    case policyText(String)
     /// Why nothing was done.
     case error(String)
 }
@@ -85,7 +95,7 @@ public enum OperatorResponse: Equatable, Sendable {
 // MARK: - As JSON
 
 /// A key by whatever name: what is not known must be seen to be refused.
-private struct AnyKey: CodingKey {
+struct AnyKey: CodingKey {
     var stringValue: String
     var intValue: Int? { nil }
     init(stringValue: String) { self.stringValue = stringValue }
@@ -94,8 +104,9 @@ private struct AnyKey: CodingKey {
 }
 
 /// Why a request is refused, in words for the operator.
-struct OperatorRefusal: Error {
-    var message: String
+public struct OperatorRefusal: Error {
+    /// The words.
+    public var message: String
 }
 
 extension OperatorRequest: Codable {
@@ -112,6 +123,10 @@ extension OperatorRequest: Codable {
         let container = try decoder.container(keyedBy: AnyKey.self)
         let command = try container.decode(String.self, forKey: Name.command)
         let keys = Set(container.allKeys.map(\.stringValue)).subtracting([Name.command.stringValue])
+        if let request = try PolicyRequest(command, container, keys) {
+            self = .policy(request)
+            return
+        }
         if command != "drop", let key = keys.min() {
             throw OperatorRefusal(message: "\(ValueRules.quoted(command)) takes no \(ValueRules.quoted(key))")
         }
@@ -158,6 +173,7 @@ extension OperatorRequest: Codable {
         try container.encode(name, forKey: Name.command)
         switch self {
         case .sessions, .tunnels, .statistics, .failures: break
+        case .policy(let request): try request.encode(to: &container)
         case .drop(let selector):
             switch selector {
             case .id(let id): try container.encode(id, forKey: Name.id)
@@ -170,7 +186,9 @@ extension OperatorRequest: Codable {
 }
 
 extension OperatorResponse: Codable {
-    private enum CodingKeys: String, CodingKey { case sessions, tunnels, statistics, failures, dropped, error }
+    private enum CodingKeys: String, CodingKey {
+        case sessions, tunnels, statistics, failures, dropped, policy, policyAnswer, policyText, error
+    }
 
     /// Reads an answer.
     public init(from decoder: any Decoder) throws {
@@ -185,6 +203,12 @@ extension OperatorResponse: Codable {
             self = .failures(failures)
         } else if let dropped = try container.decodeIfPresent(DropResult.self, forKey: .dropped) {
             self = .dropped(dropped)
+        } else if let policy = try container.decodeIfPresent(PolicyRecord.self, forKey: .policy) {
+            self = .policy(policy)
+        } else if let answer = try container.decodeIfPresent(PolicyAnswer.self, forKey: .policyAnswer) {
+            self = .policyAnswer(answer)
+        } else if let text = try container.decodeIfPresent(String.self, forKey: .policyText) {
+            self = .policyText(text)
         } else {
             self = .error(try container.decode(String.self, forKey: .error))
         }
@@ -199,6 +223,9 @@ extension OperatorResponse: Codable {
         case .statistics(let statistics): try container.encode(statistics, forKey: .statistics)
         case .failures(let failures): try container.encode(failures, forKey: .failures)
         case .dropped(let dropped): try container.encode(dropped, forKey: .dropped)
+        case .policy(let policy): try container.encode(policy, forKey: .policy)
+        case .policyAnswer(let answer): try container.encode(answer, forKey: .policyAnswer)
+        case .policyText(let text): try container.encode(text, forKey: .policyText)
         case .error(let message): try container.encode(message, forKey: .error)
         }
     }

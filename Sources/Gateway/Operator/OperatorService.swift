@@ -12,12 +12,20 @@ public protocol OperatorState: ~Copyable {
     func failures() -> [FailureRecord]
     /// Hangs up cleanly (CDN, StopCCN, Deletes) whomever `selector` means, and says whom.
     mutating func drop(_ selector: DropSelector) -> DropResult
+    /// What is permitted, blocked and secured.
+    func policyRecord() -> PolicyRecord
+    /// The same as a configuration file has it.
+    func policyText() -> String
+    /// What the policy says of a packet.
+    func testPolicy(_ question: PolicyQuestion) -> PolicyAnswer
+    /// Changes the policy: all of what is asked, or nothing.
+    mutating func changePolicy(_ request: PolicyRequest) throws(OperatorRefusal)
 }
 
 /// The gateway's side of the operator's socket: one line in, one line out.
 public enum OperatorService {
     /// The longest request that is read; the socket's reader closes on what is longer.
-    public static let requestBytesMaximum = 4096
+    public static let requestBytesMaximum = 60 << 10
 
     /// The answer to the request `line`, whatever that is: both without the line end.
     public static func respond(
@@ -40,6 +48,24 @@ public enum OperatorService {
         case .statistics: .statistics(state.statistics())
         case .failures: .failures(state.failures())
         case .drop(let selector): .dropped(state.drop(selector))
+        case .policy(let request): answer(request, state: &state)
+        }
+    }
+
+    private static func answer(
+        _ request: PolicyRequest, state: inout some OperatorState & ~Copyable
+    ) -> OperatorResponse {
+        switch request {
+        case .show: return .policy(state.policyRecord())
+        case .export: return .policyText(state.policyText())
+        case .test(let question): return .policyAnswer(state.testPolicy(question))
+        case .set, .add, .remove, .replace:
+            do throws(OperatorRefusal) {
+                try state.changePolicy(request)
+                return .policy(state.policyRecord())
+            } catch {
+                return .error(error.message)
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+import ESP
 import IKE
 import IO
 import Logging
@@ -49,11 +50,20 @@ actor ControlActor {
         plane = try ControlPlane(
             configuration: configuration, routes: routes, workers: handles.map(\.statistics), log: log, now: now,
             wallClockOffset: Double(SystemClock.wallSeconds) - Double(now.nanoseconds) / 1e9)
+        plane.takePolicyEnvironment(Self.policyEnvironment(configuration), now: now)
         let relay = Relay()
         reports = Mailbox(capacity: Self.reportsMaximum) { [loop] in
             loop.execute { relay.actor?.assumeIsolated { $0.takeReports() } }
         }
         relay.actor = self
+    }
+
+    /// The configured endpoints are ours, or where there are none, all that the machine has.
+    private static func policyEnvironment(_ configuration: GatewayConfiguration) -> PolicyEnvironment {
+        let host = HostAddresses.current
+        let endpoints = configuration.policyEnvironment.myAddresses
+        return PolicyEnvironment(
+            myAddresses: endpoints.isEmpty ? host.addresses : endpoints, broadcasts: host.broadcasts)
     }
 
     /// Breaks the knot between the mailbox, which calls the actor, and the actor, which owns the mailbox.

@@ -45,6 +45,7 @@ final class SimulatedGateway {
             configuration: configuration, routes: routes, workers: statistics,
             log: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, now: now, wallClockOffset: 0,
             random: SeededGenerator(seed))
+        plane.takePolicyEnvironment(PolicyEnvironment(myAddresses: [Simulation.gatewayAddress]), now: now)
         workers = (0..<workerCount).map { WorkerBox(index: $0, routes: routes) }
     }
 
@@ -134,6 +135,12 @@ final class SimulatedGateway {
     }
 
     // MARK: What goes out
+
+    func changePolicy(_ request: PolicyRequest, now: Instant) throws(OperatorRefusal) {
+        try plane.changePolicy(request)
+        plane.carryOutDrops(now: now)
+        carryOut(now: now)
+    }
 
     func drop(_ selector: DropSelector, now: Instant) -> DropResult {
         let result = plane.drop(selector)

@@ -97,8 +97,8 @@ final class Simulation {
     }
 
     /// Has the gateway do something now.
-    func tellGateway<Value>(_ body: (SimulatedGateway, Instant) -> Value) -> Value {
-        let value = body(gateway, now)
+    func tellGateway<Value>(_ body: (SimulatedGateway, Instant) throws -> Value) rethrows -> Value {
+        let value = try body(gateway, now)
         collectGateway()
         return value
     }

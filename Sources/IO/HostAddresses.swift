@@ -1,0 +1,46 @@
+import Glibc
+import Wire
+
+/// The addresses of this machine.
+public struct HostAddresses: Hashable, Sendable {
+    /// All of them, of both IP versions, in order.
+    public var addresses: [IPAddress] = []
+    /// The broadcast addresses of its IPv4 networks.
+    public var broadcasts: [IPv4Address] = []
+
+    /// Those that it has now; none where the system does not tell.
+    public static var current: HostAddresses {
+        var host = HostAddresses()
+        var first: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&first) == 0 else { return host }
+        defer { freeifaddrs(first) }
+        var next = first
+        while let entry = next?.pointee {
+            next = entry.ifa_next
+            guard let address = address(entry.ifa_addr) else { continue }
+            if !host.addresses.contains(address) { host.addresses.append(address) }
+            if entry.ifa_flags & UInt32(IFF_BROADCAST) != 0,
+                case .v4(let broadcast)? = self.address(entry.ifa_ifu.ifu_broadaddr),
+                !host.broadcasts.contains(broadcast)
+            {
+                host.broadcasts.append(broadcast)
+            }
+        }
+        return host
+    }
+
+    private static func address(_ pointer: UnsafeMutablePointer<sockaddr>?) -> IPAddress? {
+        guard let pointer else { return nil }
+        // By their places, which are part of the system's interface: the structures' members are SwiftNIO's own.
+        let raw = UnsafeRawPointer(pointer)
+        switch Int32(raw.loadUnaligned(as: UInt16.self)) {
+        case AF_INET: return .v4(IPv4Address(UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self))))
+        case AF_INET6:
+            let half = { (offset: Int) in
+                UInt64(bigEndian: raw.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            }
+            return .v6(IPv6Address(high: half(8), low: half(16)))
+        default: return nil
+        }
+    }
+}
