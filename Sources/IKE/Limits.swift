@@ -55,11 +55,11 @@ public struct IKELimits: Sendable, Equatable {
     public var associationsMaximum = 65_536
     /// The most ISAKMP SAs of one peer; the oldest makes room.
     public var associationsPerPeerMaximum = 8
-    /// The most IPsec SAs of one peer.
+    /// The most IPsec SAs of one peer. What has been replaced and only receives makes room.
     public var securityAssociationsPerPeerMaximum = 64
     /// The most quick modes at once in one ISAKMP SA.
     public var quickModesMaximum = 8
-    /// The most quick modes that an ISAKMP SA remembers, finished ones among them.
+    /// The most quick modes that an ISAKMP SA remembers, finished ones among them, of which the oldest makes room.
     public var quickModeRecordsMaximum = 64
     /// How many used message ids an ISAKMP SA remembers.
     public var usedMessageIDsMaximum = 128

@@ -139,6 +139,47 @@ struct PairTests {
         #expect(pair.isMirrored)
     }
 
+    @Test("a life of kilobytes that ends while its successor is made: its Delete waits for that")
+    func volumeDuringRekey() throws {
+        var pair = Pair { configuration, _ in configuration.policy.lifetimes.ipsecMaximumKilobytes = 1000 }
+        pair.connect()
+        let spi = try #require(pair.sides[0].ready.first?.inboundSPI)
+        pair.startTraffic(.milliseconds(100))
+        pair.noteVolume(0, spi: spi, kilobytes: 960)
+        pair.noteVolume(0, spi: spi, kilobytes: 1000)
+        pair.run(for: .seconds(1))
+        #expect(pair.sides[0].ready.count == 2)
+        #expect(pair.sides.allSatisfy { $0.ended.isEmpty })
+        pair.run(for: .seconds(30))
+        #expect(pair.sides[0].ended.map(\.spi) == [spi])
+        #expect(pair.isMirrored)
+    }
+
+    @Test("a life of kilobytes that ends before its successor was asked for: it is asked for then")
+    func volumeAtOnce() throws {
+        var pair = Pair { configuration, _ in configuration.policy.lifetimes.ipsecMaximumKilobytes = 1000 }
+        pair.connect()
+        let spi = try #require(pair.sides[0].ready.first?.inboundSPI)
+        pair.noteVolume(0, spi: spi, kilobytes: 1000)
+        pair.run(for: .seconds(1))
+        #expect(pair.sides[0].ready.count == 2 && pair.sides[0].ended.isEmpty)
+    }
+
+    @Test("lives of kilobytes that end ten times a second: no limit of exchanges or SAs stops them")
+    func volumeStorm() {
+        var pair = Pair { configuration, _ in configuration.policy.lifetimes.ipsecMaximumKilobytes = 1000 }
+        pair.connect()
+        pair.startTraffic(.milliseconds(20))
+        for _ in 0..<300 {
+            if let spi = pair.sides[0].sending { pair.noteVolume(0, spi: spi, kilobytes: 960) }
+            pair.run(for: .milliseconds(100))
+        }
+        #expect(pair.sides[0].ready.count == 301)
+        #expect(pair.sides.allSatisfy { $0.lostPackets == 0 && $0.peersEnded == 0 && $0.inbound.count <= 65 })
+        pair.run(for: .seconds(60))
+        #expect(pair.isMirrored)
+    }
+
     @Test("RESPONDER-LIFETIME is sent where ours is shorter, and both keep to it")
     func responderLifetime() {
         var pair = Pair { configuration, side in

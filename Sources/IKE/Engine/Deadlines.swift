@@ -29,6 +29,8 @@ struct DeadlineQueue<Key: Hashable & Sendable>: Sendable {
     /// Whether `key` has a deadline.
     func contains(_ key: Key) -> Bool { current[key] != nil }
 
+    func instant(_ key: Key) -> Instant? { current[key] }
+
     /// Sets a deadline that is there already to `instant` where that is earlier.
     mutating func advance(_ key: Key, to instant: Instant) {
         guard let known = current[key], instant < known else { return }

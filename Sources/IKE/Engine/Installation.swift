@@ -54,6 +54,8 @@ struct Child: Sendable {
     var hasTraffic = false
     /// A quick mode of ours to replace it is under way.
     var isRekeying = false
+    /// It has carried all that was agreed, and waits for its successor.
+    var isUsedUp = false
     /// A newer pair is in use, and this one's Delete is sent: it lives on for what is under way.
     var isReplaced = false
 }
@@ -225,19 +227,6 @@ extension IKEEngine {
     public mutating func noteInboundTraffic(spi: UInt32) {
         confirm(spi)
         children.change(spi) { $0.hasTraffic = true }
-    }
-
-    /// Tells how many kilobytes an SA has carried in the direction that has carried more. A successor is made before the
-    /// agreed number is reached; at that number the SA ends.
-    public mutating func noteVolume(
-        inboundSPI: UInt32, kilobytes: UInt64, now: Instant, using generator: inout some RandomNumberGenerator
-    ) {
-        guard let child = children[inboundSPI], let maximum = child.agreed.kilobytes else { return }
-        if kilobytes >= maximum {
-            endChild(inboundSPI, reason: .expired, announce: true, now: now, using: &generator)
-        } else if let soft = child.softKilobytes, kilobytes >= soft {
-            rekey(inboundSPI: inboundSPI, now: now, using: &generator)
-        }
     }
 
     // MARK: - Deadlines

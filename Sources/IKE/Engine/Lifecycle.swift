@@ -118,7 +118,7 @@ extension IKEEngine {
             }
             // What we wanted to replace still has to be, in another ISAKMP SA.
             if let old = exchange.proposed?.replaces {
-                children[old]?.isRekeying = false
+                rekeyHasEnded(old, now: now)
                 deadlines.set(.rekeyChild(old), now + limits.retransmissionInterval)
             }
         }

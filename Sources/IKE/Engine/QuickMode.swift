@@ -36,9 +36,7 @@ extension IKEEngine {
     ) throws(IKEDrop) {
         guard !established.usedMessageIDs.contains(id.messageID) else { throw .repeatedMessageID }
         let running = established.quickModes.values.reduce(0) { $0 + ($1.isFinished ? 0 : 1) }
-        guard running < limits.quickModesMaximum, established.quickModes.count < limits.quickModeRecordsMaximum else {
-            throw .tooManyQuickModes
-        }
+        guard running < limits.quickModesMaximum, hasRoomForQuickMode(id.cookie) else { throw .tooManyQuickModes }
         let keys = established.keys
         let iv = keys.initializationVector(lastBlock: established.lastBlock, messageID: id.messageID)
         let plain = try keys.decrypt(message.body, iv: iv)
@@ -56,7 +54,7 @@ extension IKEEngine {
             try chain.check(.quickModeFirst)
             var request = try readRequest(chain, established, message, now: now, using: &generator)
             request.isOverlapped = noteOverlap(of: request, peer: established.peer)
-            guard (peers[established.peer]?.children.count ?? 0) < limits.securityAssociationsPerPeerMaximum else {
+            guard hasRoomForChild(established.peer, now: now, using: &generator) else {
                 throw .tooManySecurityAssociations
             }
             let exchange = Association.QuickMode(
@@ -398,7 +396,7 @@ extension IKEEngine {
         }
         answered(.quickMode(id))
         deadlines.remove(.quickMode(id))
-        if let old = exchange.proposed?.replaces { children[old]?.isRekeying = false }
+        if let old = exchange.proposed?.replaces { rekeyHasEnded(old, now: now) }
         if let spi = exchange.reservedSPI, let peer = associations[id.cookie]?.established?.peer {
             // The gateway has set this SPI aside, and gets it back.
             emit(.securityAssociationDeleted(peer: peer, inboundSPI: spi, reason: .neverConfirmed))

@@ -96,8 +96,8 @@ extension IKEEngine {
             !proposed.suites.isEmpty
         else { return nil }
         let running = established.quickModes.values.reduce(0) { $0 + ($1.isFinished ? 0 : 1) }
-        guard running < limits.quickModesMaximum, established.quickModes.count < limits.quickModeRecordsMaximum,
-            (peers[peer]?.children.count ?? 0) < limits.securityAssociationsPerPeerMaximum
+        guard running < limits.quickModesMaximum, hasRoomForQuickMode(cookie),
+            hasRoomForChild(peer, now: now, using: &generator)
         else {
             drops.count(.tooManyQuickModes)
             return nil
