@@ -67,7 +67,7 @@ matrix: release ## every IKE exchange, group, cipher and certificate; long rekey
 	@scripts/install-packages test
 	@echo 'make: strongSwan and libreswan, 126 dials (about 8 minutes), then the long cases (about 13)'
 	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT)
-	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT) --long --only rekey-strongswan rekey-libreswan killed dpd flood
+	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT) --long --only rekey-strongswan rekey-libreswan kilobytes-500 killed dpd flood
 
 image: ## build the container image culvert:latest with docker, podman or buildah (about 5 minutes)
 	@for tool in docker podman buildah; do \

@@ -33,12 +33,23 @@ CLIENT=strongswan       # or libreswan
 EXCHANGE=main           # or aggressive
 AUTHENTICATION=psk      # or certificate:NAME, one of lib/pki.sh
 IKE_PROPOSALS=${IKE_PROPOSALS:-aes256-sha256-modp2048}  # in strongSwan's words
-ESP_PROPOSALS=${ESP_PROPOSALS:-aes256-sha1}             # with a group: perfect forward secrecy
+# What protects packets, as the gateway calls it: aes256-sha1, aes128gcm16, ah-sha256; with a group: perfect forward
+# secrecy; with -esn: sequence numbers of 64 bits; with +deflate: compression.
+ESP_PROPOSALS=${ESP_PROPOSALS:-aes256-sha1}
+MODE=transport          # or tunnel
+NETWORKS=''             # "10.96.0.0/24=10.99.0.0/24 ...": ours and theirs, pairs, in tunnel mode; without: L2TP's port
 LOCAL_ID=''             # what the client calls itself, if not by its address or its certificate's name
 FRAGMENT_BYTES=''       # messages longer than that leave in fragments, whatever the gateway says
 REKEY=''                # "8 5": a new phase 1 after 8 s, a new phase 2 after 5 s
 DPD_SECONDS=''          # after so many idle seconds the client asks whether the gateway is there
 INITIAL_CONTACT=''      # yes or no; each client has a default of its own
+
+# The SAs that are wanted: L2TP's, or one for each pair of networks.
+children() {
+    local pair number=0
+    [ -n "$NETWORKS" ] || { echo l2tp; return; }
+    for pair in $NETWORKS; do echo "networks$((++number))"; done
+}
 
 # Each client has these of its own: NAME_running, NAME_configure PSK, NAME_up SECONDS, NAME_down, NAME_gone, NAME_end.
 ipsec_configure() { # PSK
@@ -167,22 +178,26 @@ hang_up() {
     ipsec_down || { echo "SAs stay"; return 1; }
 }
 
-# pings: small, as large as the link carries in one piece, and in fragments; nothing may be lost.
+# pings [OWN-ADDRESS]: small, as large as the link carries in one piece, and in fragments; nothing may be lost.
 pings() {
-    ping -q -c4 -i0.3 -W2 "$INSIDE" &&
-        ping -q -c3 -i0.3 -W2 -M do -s 1372 "$INSIDE" &&
-        ping -q -c3 -i0.3 -W2 -s 4000 "$INSIDE"
+    local from=${1:+-I $1} size=1372
+    [ $# = 0 ] || size=1300
+    # shellcheck disable=SC2086
+    ping -q -c4 -i0.3 -W2 $from "$INSIDE" &&
+        ping -q -c3 -i0.3 -W2 -M do -s $size $from "$INSIDE" &&
+        ping -q -c3 -i0.3 -W2 -s 4000 $from "$INSIDE"
 }
 
 # transfer up|down [CURL OPTION]...: moves the blob, prints its checksum at the receiver and the bytes per second.
 transfer() {
-    local direction=$1 sum speed
+    local direction=$1 sum speed host=$INSIDE
     shift
+    [[ $INSIDE != *:* ]] || host="[$INSIDE]"
     if [ "$direction" = up ]; then
-        speed=$(curl -sS -m 120 "$@" -o /tmp/answer -w '%{speed_upload}' -T blob "http://$INSIDE/up") || return 1
+        speed=$(curl -gsS -m 120 "$@" -o /tmp/answer -w '%{speed_upload}' -T blob "http://$host/up") || return 1
         sum=$(</tmp/answer)
     else
-        speed=$(curl -sS -m 120 "$@" -o /tmp/blob -w '%{speed_download}' "http://$INSIDE/blob") || return 1
+        speed=$(curl -gsS -m 120 "$@" -o /tmp/blob -w '%{speed_download}' "http://$host/blob") || return 1
         sum=$(sha256sum /tmp/blob)
         rm /tmp/blob
     fi

@@ -2,6 +2,32 @@
 
 strongswan_running() { [ -S /run/charon.vici ]; }
 
+# strongswan_child NAME [OURS THEIRS]: what is protected and how, of SAs of that name.
+strongswan_child() {
+    local proposals=${ESP_PROPOSALS//+deflate/} protocol=esp
+    [[ $proposals != ah-* ]] || protocol=ah
+    cat <<CONF
+            $1 {
+                mode = $MODE
+                local_ts = ${2:-dynamic[udp/1701]}
+                remote_ts = ${3:-dynamic[udp/1701]}
+                ${protocol}_proposals = ${proposals//ah-/}
+                ipcomp = $([[ $ESP_PROPOSALS == *+deflate* ]] && echo yes || echo no)
+                dpd_action = clear
+                $phase2
+            }
+CONF
+}
+strongswan_children() {
+    local pair names
+    names=($(children)) # each is a word
+    [ -n "$NETWORKS" ] || strongswan_child l2tp
+    for pair in $NETWORKS; do
+        strongswan_child "${names[0]}" "${pair%=*}" "${pair#*=}"
+        names=("${names[@]:1}")
+    done
+}
+
 strongswan_configure() { # PSK
     local local_side='auth = psk' remote_side='auth = psk' phase1='' phase2='' aggressive=no name
     [ "$EXCHANGE" = main ] || aggressive=yes
@@ -41,14 +67,7 @@ connections {
         remote { $remote_side
                  id = %any }
         children {
-            l2tp {
-                mode = transport
-                local_ts = dynamic[udp/1701]
-                remote_ts = dynamic[udp/1701]
-                esp_proposals = $ESP_PROPOSALS
-                dpd_action = clear
-                $phase2
-            }
+$(strongswan_children)
         }
     }
 }
@@ -57,7 +76,7 @@ CONF
     # Explicit lists: every plugin that is loaded costs a guest tens of milliseconds.
     cat >/etc/strongswan.conf <<CONF
 charon-systemd {
-    load = random nonce openssl pem pkcs1 pkcs8 x509 constraints pubkey aes hmac sha1 sha2 gcm kernel-netlink socket-default vici
+    load = random nonce openssl pem pkcs1 pkcs8 x509 constraints pubkey aes hmac sha1 sha2 gcm xcbc kernel-netlink socket-default vici
     fragment_size = ${FRAGMENT_BYTES:-1280}
     filelog {
         interop {
@@ -82,7 +101,11 @@ CONF
     swanctl --load-all --clear >swanctl.log 2>&1 || { cat swanctl.log; return 1; }
 }
 strongswan_up() { # SECONDS
-    timeout $(($1 + 5)) swanctl --initiate --child l2tp --timeout "$1" >initiate.log 2>&1 || { tail -n3 initiate.log; return 1; }
+    local child
+    for child in $(children); do
+        timeout $(($1 + 5)) swanctl --initiate --child "$child" --timeout "$1" >initiate.log 2>&1 ||
+            { tail -n3 initiate.log; return 1; }
+    done
 }
 strongswan_down() {
     timeout 5 swanctl --terminate --ike gateway --timeout 3 >/dev/null 2>&1

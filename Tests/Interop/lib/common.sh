@@ -8,6 +8,12 @@ ROUTER_A=192.0.2.200          # home router A, masquerading 192.168.77.0/24
 ROUTER_A_SECOND=192.0.2.202   # what its provider gives it next
 ROUTER_B=192.0.2.201          # home router B, with the same private network as A
 FRONT_OUTER=192.0.2.100       # a port map in front of the gateway
+# The same in IPv6, and a second network behind the gateway; what lies behind a guest is in guest/tunnel.sh.
+GATEWAY_OUTER_6=2001:db8:2::1
+GUEST_OUTER_6=2001:db8:2::11
+GATEWAY_INSIDE_6=fd00:99::1
+SERVER_INSIDE_6=fd00:99::2
+SERVER_INSIDE_SECOND=10.95.0.2
 INNER_NETWORK=10.97.0         # the first three octets of every address that the gateway gives out
 
 # Who may dial in. The inside server's blob is what is transferred.

@@ -22,7 +22,10 @@ YAML
 gateway_footprint() {
     { ip_in gateway -o link show 2>&1 >&3 | grep -v '^Error: Peer netns reference is invalid' >&2; } 3>&1 | sed 's/^[0-9]*: \([^:]*\):.*/link \1/' | sort
     ip_in gateway -4 route show table all | sed 's/^/route /; s/ linkdown//' | sort
+    # Addresses of links come and go by themselves.
+    ip_in gateway -6 route show table all | grep -vE 'fe80|ff00' | sed 's/^/route /; s/ linkdown//' | sort
     ip_in gateway -4 rule show
+    ip_in gateway -6 rule show
     in_ns gateway nft list ruleset
 }
 

@@ -5,7 +5,7 @@
 # AUTHENTICATION: psk, group (the key of a group, by its name), or certificate:NAME, one of lib/pki.sh.
 # PLACE is a guest: direct, or nat1 behind a masquerading router. The ESP proposal names a group for PFS. FRAGMENTS is the
 # size that IKE messages are forced into, or `-`. DEPTH: `sa` proves the SAs by an L2TP tunnel through them, `ppp` goes on
-# to an address and pings of all sizes.
+# to an address and pings of all sizes, and looks at the transforms in the client's kernel.
 
 MATRIX=()
 matrix_line() { MATRIX+=("$(IFS='|'; echo "$*")"); }

@@ -1,9 +1,9 @@
 # The network of one test run, all of it in network namespaces of this machine. Sourced, never run.
 #
-#                 inside 10.99.0.2 (http)
+#                 inside 10.99.0.2, 10.95.0.2, fd00:99::2 (http)
 #                    |
 #                 [gateway] 10.99.0.1          the gateway under test runs here
-#                    | 192.0.2.1
+#                    | 192.0.2.1, 2001:db8:2::1
 #   direct     ------+------ bridge "wan" 192.0.2.0/24 ------+
 #   192.0.2.11       |                                       |
 #              [router-a] 192.0.2.200                  [router-b] 192.0.2.201
@@ -100,13 +100,19 @@ network_up() {
     network_link wan gateway gateway wan
     ip_in wan link set gateway master bridge
     ip_in gateway addr add "$GATEWAY_OUTER/24" dev wan
-    in_ns gateway sysctl -qw net.ipv4.ip_forward=1
+    ip_in gateway addr add "$GATEWAY_OUTER_6/64" dev wan nodad
+    in_ns gateway sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 
     network_add inside
     network_link inside lan gateway lan
     ip_in gateway addr add "$GATEWAY_INSIDE/24" dev lan
+    ip_in gateway addr add "$GATEWAY_INSIDE_6/64" dev lan nodad
     ip_in inside addr add "$SERVER_INSIDE/24" dev lan
+    ip_in inside addr add "$SERVER_INSIDE_SECOND/24" dev lan
+    ip_in inside addr add "$SERVER_INSIDE_6/64" dev lan nodad
     ip_in inside route add default via "$GATEWAY_INSIDE"
+    ip_in inside route add default via "$GATEWAY_INSIDE_6"
+    ip_in gateway route add "$SERVER_INSIDE_SECOND/32" via "$SERVER_INSIDE"
 
     network_router router-a "$ROUTER_A"
     network_tap router-a nat1
@@ -119,7 +125,7 @@ network_up() {
     head -c "$((BLOB_MEGABYTES << 20))" /dev/urandom >"$WORK/blob"
     BLOB_SHA256=$(sha256sum "$WORK/blob")
     BLOB_SHA256=${BLOB_SHA256%% *}
-    ip netns exec "$PREFIX-inside" /usr/bin/python3 "$here/inside-server" "$SERVER_INSIDE" "$WORK/blob" \
+    ip netns exec "$PREFIX-inside" /usr/bin/python3 "$here/guest/server" "$WORK/blob" "$SERVER_INSIDE" "$SERVER_INSIDE_6" \
         >"$WORK/inside-server.log" 2>&1 </dev/null &
     INSIDE_PID=$!
     within 10 in_ns inside curl -sf -o /dev/null "http://$SERVER_INSIDE/" ||
