@@ -117,6 +117,12 @@ public struct InboundTable: ~Copyable {
         case ah
     }
 
+    /// Whose the SA with this SPI is, if there is one.
+    public func owner(_ index: SecurityParameterIndex) -> Int? {
+        guard let association = slots[index.slot], association.pointee.index == index else { return nil }
+        return association.pointee.owner
+    }
+
     /// Opens the first `batch.count` packets, each a whole packet of `header`'s protocol, in place. ``result(_:)`` tells what became of each.
     ///
     /// In three passes, cheap rejections first: header, SPI and window of all; then the cryptography of all; then padding

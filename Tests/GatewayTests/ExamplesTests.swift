@@ -18,13 +18,17 @@ struct ExamplesTests {
             "replace-this-password", with: "x")
     }
 
-    @Test("an example is legal once its secrets are filled in", arguments: ["minimal.yaml", "full.yaml"])
+    @Test(
+        "an example is legal once its secrets are filled in",
+        arguments: ["minimal.yaml", "full.yaml", "lan-to-lan.yaml"])
     func legal(name: String) throws {
         let loaded = try ConfigurationLoader.load(text: filledIn(name), name: name)
         #expect(loaded.warnings == [])
     }
 
-    @Test("an example as it is, is refused for its secrets alone", arguments: [("minimal.yaml", 2), ("full.yaml", 3)])
+    @Test(
+        "an example as it is, is refused for its secrets alone",
+        arguments: [("minimal.yaml", 2), ("full.yaml", 3), ("lan-to-lan.yaml", 3)])
     func placeholders(name: String, count: Int) throws {
         let text = try text(name)
         do throws(ConfigurationError) {

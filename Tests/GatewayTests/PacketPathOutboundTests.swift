@@ -50,7 +50,7 @@ struct PacketPathOutboundTests {
         let outcomes = bench.send(
             [1400, 1401].map { innerPacket(from: PathBench.host, to: PathBench.address, byteCount: $0) })
         #expect(outcomes[0].isSent)
-        guard case .tooLarge(session: 9) = outcomes[1].disposition else {
+        guard case .tooLarge(.session(9), mtuBytes: 1400) = outcomes[1].disposition else {
             Issue.record("\(outcomes[1].disposition)")
             return
         }
@@ -87,7 +87,7 @@ struct PacketPathOutboundTests {
         #expect(outcome.bytes == packet)
     }
 
-    @Test("a batch keeps its order, and what has no session, no SA or no IPv4 header is dropped by its reason")
+    @Test("a batch keeps its order, and what has no session, no SA or no IP header is dropped by its reason")
     func mixedBatch() throws {
         let bench = try PathBench()
         let good = (0..<3 as Range<UInt8>).map { innerPacket(from: PathBench.host, to: PathBench.address, mark: $0) }
@@ -102,7 +102,7 @@ struct PacketPathOutboundTests {
         #expect(outcomes.map(\.isSent) == [true, false, true, false, false, false, true, false])
         let sent = messages(outcomes.filter(\.isSent), bench)
         #expect(sent.map { Array($0.dropFirst(10)) } == good)
-        #expect(bench.packets.drops[.noSessionForAddress] == 3 && bench.packets.drops[.notIPv4] == 2)
+        #expect(bench.packets.drops[.noSessionForAddress] == 3 && bench.packets.drops[.notIP] == 2)
         bench.carryOut(.removeOutbound(bench.outbound, peer: 5))
         #expect(!bench.send([good[0]])[0].isSent)
         #expect(bench.packets.drops[.noOutboundAssociation] == 1)
@@ -240,7 +240,7 @@ struct PacketPathOutboundTests {
             for position in 0..<32 { if case .deliver = bench.packets.disposition(position) { delivered += 1 } }
             bench.load(.init(repeating: outer, count: 32))
             before = culvert_allocation_count()
-            bench.packets.send(&bench.batch)
+            bench.packets.send(&bench.batch, now: .zero)
             allocated += round == 0 ? 0 : culvert_allocation_count() - before
             for position in 0..<32 { if case .sendInUDP = bench.packets.disposition(position) { sent += 1 } }
         }

@@ -146,7 +146,7 @@ final class PathBench {
     /// Takes IP packets from inside through the path as one batch.
     func send(_ list: [[UInt8]]) -> [Outcome] {
         load(list, path: .none)
-        packets.send(&batch)
+        packets.send(&batch, now: now)
         return outcomes
     }
 

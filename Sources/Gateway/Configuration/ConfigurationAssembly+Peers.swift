@@ -40,7 +40,7 @@ extension ConfigurationAssembly {
     }
 
     /// What `draft` names in the place of what `base` has. A profile brings all of its algorithms with it.
-    private mutating func policy(
+    mutating func policy(
         _ draft: ConfigurationDraft.Policy, from base: GatewayConfiguration.PeerPolicy
     ) -> GatewayConfiguration.PeerPolicy {
         var policy = base
@@ -122,7 +122,7 @@ extension ConfigurationAssembly {
     }
 
     /// Refuses what is given a second time, and says where it was the first.
-    private mutating func refuseSecond<Value: Hashable>(
+    mutating func refuseSecond<Value: Hashable>(
         _ value: Value, _ place: SettingPlace, _ places: inout [Value: SettingPlace]
     ) {
         if let first = places[value] {

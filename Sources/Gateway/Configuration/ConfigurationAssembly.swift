@@ -43,6 +43,7 @@ struct ConfigurationAssembly {
         let users = users(l2tp)
         let policy = policyForAll()
         let rules = rules(policy)
+        let tunnels = tunnels(policy)
         let methods = ([policy] + rules.map(\.policy)).flatMap(\.authentication)
         let keys = preSharedKeys()
         let aggressiveMode = aggressiveMode(methods)
@@ -60,6 +61,7 @@ struct ConfigurationAssembly {
         return GatewayConfiguration(
             policy: policy,
             rules: rules,
+            tunnels: tunnels,
             preSharedKey: methods.contains(.psk) ? draft.preSharedKey.value : nil,
             keys: keys,
             aggressiveMode: aggressiveMode,

@@ -9,6 +9,7 @@ struct ConfigurationDraft: Sendable {
     var policy = Policy()
     var enablesModp1024 = Setting<Bool>.absent
     var rules = Setting<[Rule]>.absent
+    var tunnels = Setting<[Tunnel]>.absent
     var preSharedKey = Setting<SecretBytes>.absent
     var keys = Setting<[Key]>.absent
     var aggressiveMode = Setting<AggressiveMode>.absent
@@ -78,6 +79,28 @@ struct ConfigurationDraft: Sendable {
         var place: SettingPlace
         var name = Setting<String>.absent
         var networks = Setting<[IPv4Network]>.absent
+        var policy = Policy()
+    }
+
+    /// Traffic with a fixed peer.
+    struct Tunnel: Sendable {
+        var place: SettingPlace
+        var name = Setting<String>.absent
+        var peer = Setting<IPAddress?>.absent
+        var identity = Setting<String>.absent
+        var source = Setting<IPAddress>.absent
+        var local = Setting<[AddressRange]>.absent
+        var remote = Setting<[AddressRange]>.absent
+        var mode = Setting<IPsecMode>.absent
+        var protocolNumber = Setting<UInt8>.absent
+        var localPort = Setting<Int>.absent
+        var remotePort = Setting<Int>.absent
+        var start = Setting<GatewayConfiguration.Tunnel.Start>.absent
+        var group = Setting<DiffieHellmanGroup>.absent
+        var secret = Setting<SecretBytes>.absent
+        var copiesDSCP = Setting<Bool>.absent
+        var doNotFragment = Setting<OuterHeaderRules.DoNotFragment>.absent
+        var metric = Setting<Int>.absent
         var policy = Policy()
     }
 

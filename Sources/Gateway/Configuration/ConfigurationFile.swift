@@ -10,8 +10,8 @@ struct ConfigurationFile {
         static let policy = ["profile", "ike", "esp", "authentication", "lifetimes", "deadPeerDetection"]
         static let top =
             policy + [
-                "enableModp1024", "rules", "psk", "keys", "aggressiveMode", "certificates", "publicAddress",
-                "endpoints", "policy",
+                "enableModp1024", "rules", "tunnels", "psk", "keys", "aggressiveMode", "certificates",
+                "publicAddress", "endpoints", "policy",
                 "users", "l2tp", "ppp", "dns", "nbns", "masquerade", "interface", "workers", "log", "limits",
                 "api",
             ]
@@ -19,6 +19,11 @@ struct ConfigurationFile {
         static let esp = ["ciphers", "integrity", "truncateSHA256"]
         static let deadPeerDetection = ["interval", "attempts", "pause"]
         static let rule = ["name", "networks"] + policy
+        static let tunnel =
+            [
+                "name", "peer", "identity", "source", "local", "remote", "mode", "protocol", "localPort", "remotePort",
+                "start", "pfs", "psk", "copyDSCP", "doNotFragment", "metric",
+            ] + policy
         static let key = ["psk", "identity", "network"]
         static let aggressiveMode = ["groups", "anyIdentity", "certificates"]
         static let group = ["name", "psk"]
@@ -42,9 +47,9 @@ struct ConfigurationFile {
     /// Every key there is, in whichever mapping.
     static let everyKey =
         [
-            Keys.top, Keys.ike, Keys.esp, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.key,
-            Keys.aggressiveMode,
-            Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.l2tp, Keys.ppp, Keys.log, Keys.limits,
+            Keys.top, Keys.ike, Keys.esp, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.tunnel,
+            Keys.key, Keys.aggressiveMode, Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.l2tp,
+            Keys.ppp, Keys.log, Keys.limits,
             APIKeys.section, APIKeys.token, Array(PolicyKeys.all),
         ].joined()
 
@@ -99,6 +104,7 @@ struct ConfigurationFile {
         draft.policy = policy(top)
         draft.enablesModp1024 = bool(top, "enableModp1024")
         draft.rules = rules(top)
+        draft.tunnels = tunnels(top)
         draft.preSharedKey = preSharedKey(top, "psk")
         draft.keys = keys(top)
         draft.aggressiveMode = aggressiveMode(top)

@@ -11,6 +11,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public let policy: PeerPolicy
     /// What counts for the peers of some networks; the longest prefix decides.
     public let rules: [Rule]
+    /// The traffic with fixed peers.
+    public let tunnels: [Tunnel]
     /// The pre-shared key of all clients; nil where none is needed.
     public let preSharedKey: SecretBytes?
     /// Further keys, for an identity, a network, or both.

@@ -11,9 +11,12 @@ extension GatewayConfiguration {
     /// IKE's part.
     var ike: IKEConfiguration {
         let everybody = preSharedKey.map { [PreSharedKey($0)] } ?? []
-        var ike = IKEConfiguration(preSharedKeys: PreSharedKeys(keys + everybody))
+        var ike = IKEConfiguration(preSharedKeys: PreSharedKeys(keys + tunnels.compactMap(\.key) + everybody))
         ike.policy = policy.ike
-        ike.rules = rules.map { IKERule($0.name, networks: $0.networks, policy: $0.policy.ike) }
+        // A tunnel's own settings come before those of a rule for the same address.
+        ike.rules =
+            tunnels.compactMap(\.rule) + rules.map { IKERule($0.name, networks: $0.networks, policy: $0.policy.ike) }
+        ike.tunnels = tunnels.map(\.ike)
         for group in aggressiveMode.groups { ike.groups.byName[group.name] = group.secret }
         ike.groups.acceptsAny = aggressiveMode.acceptsAnyIdentity
         ike.allowsAggressiveSignatures = aggressiveMode.allowsSignatures
@@ -62,6 +65,23 @@ extension GatewayConfiguration {
         try AddressPool(
             first: l2tp.pool.lowerBound, last: l2tp.pool.upperBound,
             reserved: users.compactMap(\.address) + [l2tp.local])
+    }
+}
+
+extension GatewayConfiguration.Tunnel {
+    /// The peer's address as a network, where it has one.
+    private var network: IPv4Network? {
+        guard case .v4(let address) = peer else { return nil }
+        return IPv4Network(address, prefixLength: 32)
+    }
+
+    /// The key that its peer alone has.
+    fileprivate var key: PreSharedKey? { secret.map { PreSharedKey($0, network: network, identity: identity) } }
+
+    /// What counts for its peer in IKE, where that differs.
+    fileprivate var rule: IKERule? {
+        guard let policy, let network else { return nil }
+        return IKERule(name, networks: [network], policy: policy.ike)
     }
 }
 

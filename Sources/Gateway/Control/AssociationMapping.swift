@@ -1,6 +1,7 @@
 import Cryptography
 import ESP
 import IKE
+import Wire
 
 // From what IKE negotiates to what the ESP room installs: the same algorithms, keys and limits in the words of the other.
 
@@ -103,5 +104,18 @@ extension SuiteKeys {
     /// The keys that IKE negotiated, a salt behind its key.
     fileprivate init(_ keys: ChildKeys) {
         self.init(encryption: .concatenate([keys.encryption, keys.salt]), integrity: keys.authentication)
+    }
+}
+
+extension AssociationUse {
+    /// What an SA is for that IKE negotiated, of the tunnel with this number if of any.
+    init(_ child: ChildSecurityAssociation, tunnel: Int?) {
+        self.init(mode: child.mode == .tunnel ? .tunnel : .transport, tunnel: tunnel ?? -1)
+        // L2TP in transport mode is known by its port. Its addresses are not looked at: a NAT has changed them.
+        if mode == .tunnel || tunnel != nil { selector = child.traffic }
+        if mode == .transport, tunnel != nil, let remote = child.originalAddresses.initiator {
+            originalAddresses = (remote, child.originalAddresses.responder ?? child.path.local.address)
+            selector = nil
+        }
     }
 }

@@ -14,14 +14,17 @@ extension ControlPlane {
         case .peerMoved(let peer, let path): move(peer, to: path)
         case .quickModeRequested(let request): quickModeRequested(request, now: now)
         case .securityAssociationReady(let association): install(association, now: now)
-        case .securityAssociationConfirmed(let peer, let inboundSPI): confirm(peer, inboundSPI)
-        case .securityAssociationDeleted(let peer, let inboundSPI, let reason): remove(peer, inboundSPI, reason)
+        case .securityAssociationConfirmed(let peer, let inboundSPI): confirm(peer, inboundSPI, now: now)
+        case .securityAssociationDeleted(let peer, let inboundSPI, let reason):
+            remove(peer, inboundSPI, reason, now: now)
         case .ikeSecurityAssociationEnded(let peer, let cookies, let reason):
             if peers[peer]?.cookies == cookies { peers[peer]?.cookies = nil }
             log.debug("IKE SA ended", metadata: ["peer": "\(peer)", "reason": "\(reason)"])
         case .peerUnresponsive(let peer): peerUnresponsive(peer, now: now)
         case .peerEnded(let peer): peerEnded(peer, now: now)
-        case .refused(let refusal): noteRefusal(refusal, now: now)
+        case .refused(let refusal):
+            noteRefusedCall(refusal, now: now)
+            noteRefusal(refusal, now: now)
         }
     }
 
@@ -43,7 +46,7 @@ extension ControlPlane {
             // It has just come back, with all the time of a newcomer.
             setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
         }
-        beginDialIn(of: established.peer, now: now)
+        if !isCalled(established.cookies) { beginDialIn(of: established.peer, now: now) }
         // It authenticated when the gateway had begun to end.
         if isShuttingDown { bidFarewell(established.peer, .shutdown, now: now) }
         peers[established.peer]?.ikeSuite = established.suite
@@ -62,6 +65,7 @@ extension ControlPlane {
                 "renewal": "\(established.isRenewal)",
                 "nat": "\(Self.place(of: established.nat))",
             ])
+        noteReachable(established.peer, now: now)
     }
 
     /// Who is behind a NAT, for the log.
@@ -109,7 +113,7 @@ extension ControlPlane {
     }
 
     private mutating func quickModeRequested(_ request: QuickModeRequest, now: Instant) {
-        if request.role == .responder {
+        if request.role == .responder, request.tunnel == nil {
             if peers[request.peer]?.dialIn == nil { beginDialIn(of: request.peer, now: now) }
             advanceDialIn(of: request.peer, to: .quickMode)
         }
@@ -122,7 +126,10 @@ extension ControlPlane {
 
     private mutating func install(_ child: ChildSecurityAssociation, now: Instant) {
         guard var peer = peers[child.peer] else { return }
-        let (inbound, outbound) = AssociationParameters.pair(of: child)
+        var (inbound, outbound) = AssociationParameters.pair(of: child)
+        let tunnel = child.tunnel.flatMap { name in configuredTunnels.firstIndex { $0.configuration.name == name } }
+        let use = AssociationUse(child, tunnel: tunnel)
+        (inbound.use, outbound.use, outbound.traffic) = (use, use, inbound.traffic)
         let encapsulation = OuterEncapsulation(child.encapsulation)
         // Once it is installed, its newest authentic packet says where a peer is, not where a quick mode began.
         if !peer.isInstalled || peer.encapsulation != encapsulation {
@@ -148,7 +155,11 @@ extension ControlPlane {
         put(.command(worker: peer.worker, .installInbound(inbound, peer: peer.slot)))
         peer.associations.append(
             Peer.Association(
-                inbound: inbound.index, outbound: outbound.index, suite: child.suite, outboundParameters: outbound)
+                inbound: inbound.index, outbound: outbound.index, suite: child.suite, mode: child.mode,
+                tunnel: tunnel, selector: tunnel.flatMap { configuredTunnels[$0].selector(for: child.traffic) },
+                traffic: use.selector, moved: inbound.traffic, since: now, lifetimeSeconds: child.lifetimeSeconds,
+                lifetimeKilobytes: child.lifetimeKilobytes, softKilobytes: child.softKilobytes,
+                outboundParameters: outbound)
         )
         peers[child.peer] = peer
         counters.count(.quickModes)
@@ -157,13 +168,14 @@ extension ControlPlane {
             metadata: [
                 "peer": "\(child.peer)", "from": "\(child.path.remote)", "cipher": "\(child.suite)",
                 "in": "\(inbound.index)", "out": "\(outbound.index)", "encapsulation": "\(child.encapsulation)",
-                "seconds": "\(child.lifetimeSeconds)",
+                "seconds": "\(child.lifetimeSeconds)", "mode": "\(child.mode)",
+                "traffic": "\(use.selector.map { "\($0)" } ?? "L2TP")",
             ])
     }
 
     /// The peer has the keys too: from now on we send by them. The old SA stays until its Delete or its end, so that
     /// nothing on its way is lost.
-    private mutating func confirm(_ identifier: PeerID, _ inboundSPI: UInt32) {
+    private mutating func confirm(_ identifier: PeerID, _ inboundSPI: UInt32, now: Instant) {
         guard let peer = peers[identifier],
             let position = peer.associations.firstIndex(where: { $0.inbound.value == inboundSPI && !$0.isConfirmed }),
             let parameters = peer.associations[position].outboundParameters
@@ -172,6 +184,9 @@ extension ControlPlane {
         peers[identifier]?.associations[position].outboundParameters = nil
         advanceDialIn(of: identifier, to: .confirmed)
         put(.command(worker: peer.worker, .installOutbound(parameters, peer: peer.slot)))
+        guard peer.associations[position].tunnel != nil else { return }
+        peers[identifier]?.dialIn = nil
+        tunnelIsUp(peer.associations[position], of: peer, now: now)
     }
 
     /// An SA has come to a limit of what it may protect: IKE makes a successor in time, and at the hard limit ends it.
@@ -198,7 +213,9 @@ extension ControlPlane {
             inboundSPI: pair.inbound.value, kilobytes: traffic.bytes / 1024, now: now, using: &random)
     }
 
-    private mutating func remove(_ identifier: PeerID, _ inboundSPI: UInt32, _ reason: IKEEndReason) {
+    private mutating func remove(
+        _ identifier: PeerID, _ inboundSPI: UInt32, _ reason: IKEEndReason, now: Instant
+    ) {
         let index = SecurityParameterIndex(inboundSPI)
         indexes.release(index)
         guard let peer = peers[identifier],
@@ -212,6 +229,7 @@ extension ControlPlane {
         put(.command(worker: peer.worker, .removeOutbound(association.outbound, peer: peer.slot)))
         log.debug(
             "IPsec SAs ended", metadata: ["peer": "\(identifier)", "in": "\(index)", "reason": "\(reason)"])
+        if let peer = peers[identifier] { tunnelLost(association, of: peer, now: now) }
     }
 
     /// A peer answers no R-U-THERE, and nothing else came from it either: data, LCP's and L2TP's messages count as signs of
@@ -242,7 +260,7 @@ extension ControlPlane {
     /// A peer without tunnels is hung up after a while, and one that is being hung up when its time is over.
     mutating func peerIsDue(_ identifier: PeerID, now: Instant) {
         guard let peer = peers[identifier] else { return }
-        guard peer.tunnelCount == 0 || peer.farewell != nil else { return }
+        guard (peer.tunnelCount == 0 && !peer.hasTunnels) || peer.farewell != nil else { return }
         concludeDialIn(of: identifier, now: now)
         sendTunnelMessages()
         ike.deletePeer(identifier, now: now, using: &random)

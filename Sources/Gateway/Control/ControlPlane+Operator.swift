@@ -107,6 +107,7 @@ extension ControlPlane: OperatorState {
         for session in clientSessions.keys.sorted() { hangUp(session, .shutdown, now: now) }
         l2tp.disconnectAll(now: now)
         for peer in peers.keys { bidFarewell(peer, .shutdown, now: now) }
+        for number in configuredTunnels.indices { setRoutes(of: number, false) }
         settle(now: now)
     }
 

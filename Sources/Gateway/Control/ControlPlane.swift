@@ -30,6 +30,7 @@ struct ControlPlane: ~Copyable {
 
     let configuration: GatewayConfiguration
     let routes: RouteTable
+    let tunnelTable: TunnelTable
     let log: Logger
     /// The wall clock's seconds at the monotonic clock's zero.
     let wallClockOffset: Double
@@ -44,6 +45,9 @@ struct ControlPlane: ~Copyable {
     var indexes: SecurityParameterIndexAllocator
 
     var peers: [PeerID: Peer] = [:]
+    /// The configured tunnels, by their numbers.
+    var configuredTunnels: [ConfiguredTunnel]
+    var tunnelDeadlines = DeadlineHeap()
     var clientSessions: [UInt64: ClientSession] = [:]
     var sessionsByL2TP: [L2TPSessionID: UInt64] = [:]
     var counters = Counters<ControlEvent>()
@@ -82,7 +86,8 @@ struct ControlPlane: ~Copyable {
     let startedAt: Instant
 
     init(
-        configuration: GatewayConfiguration, routes: RouteTable, workers: [WorkerStatistics], log: Logger,
+        configuration: GatewayConfiguration, routes: RouteTable, tunnels: TunnelTable = .empty,
+        workers: [WorkerStatistics], log: Logger,
         now: Instant, wallClockOffset: Double, random: any RandomNumberGenerator = SystemRandom()
     ) throws {
         let (users, pool) = (try configuration.userTable(), try configuration.addressPool())
@@ -91,6 +96,8 @@ struct ControlPlane: ~Copyable {
         self.policy = policy
         (self.users, self.pool) = (users, pool)
         self.routes = routes
+        tunnelTable = tunnels
+        configuredTunnels = configuration.tunnels.map { ConfiguredTunnel(configuration: $0) }
         self.log = log
         self.wallClockOffset = wallClockOffset
         self.random = random
@@ -138,6 +145,9 @@ struct ControlPlane: ~Copyable {
         case .unknownSPI(let index, let path):
             ike.noteUnknownSPI(
                 index.value, of: .encapsulatingSecurityPayload, from: path.remote, now: now, using: &random)
+        case .acquire(let match): acquire(match, now: now)
+        case .outsideSelector(let peer, let index, let flow, let count):
+            audit(PeerID(rawValue: peer), index, flow, count: count)
         case .interfaceGone:
             isInterfaceGone = true
         }
@@ -154,7 +164,7 @@ struct ControlPlane: ~Copyable {
     var nextDeadline: Instant? {
         earliest(
             earliest(earliest(ike.nextDeadline, l2tp.nextDeadline), keepaliveDeadline),
-            earliest(linkDeadlines.earliest, peerDeadlines.earliest))
+            earliest(earliest(linkDeadlines.earliest, peerDeadlines.earliest), tunnelDeadlines.earliest))
     }
 
     /// Does what is due.
@@ -169,6 +179,10 @@ struct ControlPlane: ~Copyable {
         while let timer = peerDeadlines.firstDue(at: now), let peer = peerOfTimer[timer] {
             peerDeadlines.set(nil, for: timer)
             peerIsDue(peer, now: now)
+        }
+        while let tunnel = tunnelDeadlines.firstDue(at: now) {
+            tunnelDeadlines.set(nil, for: tunnel)
+            tunnelIsDue(tunnel, now: now)
         }
         if let due = keepaliveDeadline, due <= now { sendKeepalives(now: now) }
         settle(now: now)
@@ -311,6 +325,10 @@ enum ControlEvent: UInt8, CaseIterable, Sendable {
     case deadPeers
     /// Clients that their NAT gave another port or address.
     case peersMoved
+    /// Packets' wishes for an SA of a tunnel, as workers told them.
+    case tunnelsWanted
+    /// Calls to peers of tunnels that came to nothing.
+    case tunnelCallsFailed
     /// PPP frames of sessions that are not there, or no more.
     case strayFrames
 }

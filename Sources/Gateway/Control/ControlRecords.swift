@@ -11,6 +11,23 @@ struct Peer {
         let inbound: SecurityParameterIndex
         let outbound: SecurityParameterIndex
         let suite: IPsecSuite
+        let mode: IPsecMode
+        /// The number of the tunnel that it is for; nil for L2TP.
+        let tunnel: Int?
+        /// Which of the tunnel's selectors it is of.
+        let selector: Int?
+        /// The traffic; nil where that is L2TP's or was not named by addresses.
+        let traffic: TrafficSelector?
+        /// What both directions have moved.
+        let moved: SessionTraffic
+        /// When it was negotiated.
+        let since: Instant
+        /// After how many seconds it ends.
+        let lifetimeSeconds: UInt64
+        /// After how many kilobytes in either direction; nil for no bound.
+        let lifetimeKilobytes: UInt64?
+        /// At how many a successor is wanted.
+        let softKilobytes: UInt64?
         /// Until the peer has the keys too: then the worker has them, and nobody else needs to.
         var outboundParameters: AssociationParameters?
         /// Whether the peer has the keys too, so that we send by it.
@@ -53,6 +70,9 @@ struct Peer {
 
     /// The pair that packets to the peer go by.
     var current: Association? { associations.last { $0.isConfirmed } ?? associations.last }
+
+    /// Whether it has SAs of configured tunnels.
+    var hasTunnels: Bool { associations.contains { $0.tunnel != nil } }
 }
 
 /// A dial-in of a peer's that has yet to come to a session, or to a failure that is told.
@@ -134,6 +154,10 @@ enum ControlOutput: Sendable {
     case sendIKE(message: [UInt8], local: Endpoint, remote: Endpoint)
     /// A command for a worker.
     case command(worker: Int, WorkerCommand)
+    /// A network is behind the TUN interface, or no more.
+    case route(to: AddressRange, metric: Int, isThere: Bool)
+    /// Which address of ours do packets to a tunnel's peer leave from? ``ControlPlane/foundSource(of:_:now:)`` is told.
+    case findSource(tunnel: Int, to: IPAddress)
     /// A Diffie-Hellman computation, beside the control loop.
     case compute(IKEWork)
 }

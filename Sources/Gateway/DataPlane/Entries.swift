@@ -1,3 +1,4 @@
+import Cryptography
 import ESP
 import L2TP
 import Synchronization
@@ -39,9 +40,13 @@ enum OuterEncapsulation: Sendable {
 
 /// What a worker knows of a peer: where it is, by which SAs it is sent to, and its sessions.
 struct PeerEntry: ~Copyable {
-    /// The outbound SAs, the newest first: it is the one that is used. Older ones are there until the peer deletes them.
+    /// The largest packet that the way to a peer takes until it is known (Ethernet's), in bytes.
+    static let pathMTUBytesDefault = 1500
+
+    /// The outbound SAs, the newest first: of those for some traffic it is the one that is used. Older ones are there until
+    /// the peer deletes them.
     private struct Link {
-        let association: UnsafeMutablePointer<OutboundSecurityAssociation>
+        let association: UnsafeMutablePointer<OutboundEntry>
         var next: UnsafeMutablePointer<Link>?
     }
 
@@ -51,8 +56,12 @@ struct PeerEntry: ~Copyable {
     var path: OuterPath
     /// How ESP goes there.
     var encapsulation: OuterEncapsulation
+    /// The largest packet that the way there takes, in bytes.
+    var pathMTUBytes = Self.pathMTUBytesDefault
     /// The slot of its first session, -1 for none.
     var firstSession = -1
+    /// Between which addresses its L2TP travels in tunnel mode: the client's own one and ours, as it sent last.
+    var l2tpAddresses: (client: IPv4Address, own: IPv4Address) = (.any, .any)
     /// What had been sent to it when a keepalive was due last.
     var trafficAtKeepalive = Traffic()
     /// How many SAs there are to send by.
@@ -72,12 +81,46 @@ struct PeerEntry: ~Copyable {
         }
     }
 
-    /// The SA to send by.
+    /// The SA to send L2TP by.
     @inline(__always)
-    var outbound: UnsafeMutablePointer<OutboundSecurityAssociation>? { newest?.pointee.association }
+    var outbound: UnsafeMutablePointer<OutboundEntry>? {
+        var link = newest
+        while let current = link {
+            if current.pointee.association.pointee.use.tunnel < 0 { return current.pointee.association }
+            link = current.pointee.next
+        }
+        return nil
+    }
 
-    mutating func add(_ association: consuming OutboundSecurityAssociation) {
-        let memory = UnsafeMutablePointer<OutboundSecurityAssociation>.allocate(capacity: 1)
+    /// The SA to send a packet of `flow` by, which belongs to `tunnel`.
+    @inline(__always)
+    func outbound(tunnel: Int, _ flow: PacketFlow) -> UnsafeMutablePointer<OutboundEntry>? {
+        var link = newest
+        while let current = link {
+            let association = current.pointee.association
+            if association.pointee.use.tunnel == tunnel,
+                association.pointee.use.selector?.matches(outbound: flow) ?? true
+            {
+                return association
+            }
+            link = current.pointee.next
+        }
+        return nil
+    }
+
+    /// The outbound SA with this SPI.
+    func outbound(_ index: SecurityParameterIndex) -> UnsafeMutablePointer<OutboundEntry>? {
+        var link = newest
+        while let current = link {
+            let association = current.pointee.association
+            if association.pointee.association.index == index { return association }
+            link = current.pointee.next
+        }
+        return nil
+    }
+
+    mutating func add(_ association: consuming OutboundEntry) {
+        let memory = UnsafeMutablePointer<OutboundEntry>.allocate(capacity: 1)
         memory.initialize(to: association)
         let link = UnsafeMutablePointer<Link>.allocate(capacity: 1)
         link.initialize(to: Link(association: memory, next: newest))
@@ -91,7 +134,7 @@ struct PeerEntry: ~Copyable {
         var link = newest
         while let current = link {
             let next = current.pointee.next
-            if current.pointee.association.pointee.index == index {
+            if current.pointee.association.pointee.association.index == index {
                 if let previous { previous.pointee.next = next } else { newest = next }
                 Self.free(current)
                 outboundCount &-= 1
@@ -106,6 +149,73 @@ struct PeerEntry: ~Copyable {
         link.pointee.association.deinitialize(count: 1)
         link.pointee.association.deallocate()
         link.deallocate()
+    }
+}
+
+/// What an SA is for.
+struct AssociationUse: Sendable {
+    /// L2TP in transport mode.
+    static let l2tp = AssociationUse()
+
+    /// Whether it is in transport or in tunnel mode.
+    var mode = Protection.Mode.transport
+    /// Whose packets it carries: a configured tunnel's number; -1 for L2TP's.
+    var tunnel = -1
+    /// The traffic, our side the local one; nil where that is L2TP's between the two ends, or not addresses.
+    var selector: TrafficSelector?
+    /// The addresses that the peer believes in (NAT-OA, RFC 3947 section 5.2): its own, and ours.
+    var originalAddresses: (remote: IPAddress, local: IPAddress)?
+}
+
+/// What a worker knows of an SA by which packets come, beside what the ESP room does.
+struct InboundEntry: ~Copyable {
+    /// The slot of its peer.
+    let peer: Int
+    let use: AssociationUse
+    private let traffic: Unmanaged<SessionTraffic>
+
+    init(peer: Int, _ parameters: AssociationParameters) {
+        (self.peer, use, traffic) = (peer, parameters.use, .passRetained(parameters.traffic))
+    }
+
+    deinit { traffic.release() }
+
+    @inline(__always)
+    func countIn(_ count: Int) { traffic._withUnsafeGuaranteedRef { $0.countIn(count) } }
+}
+
+/// An SA by which packets go, and what it is for.
+struct OutboundEntry: ~Copyable {
+    var association: OutboundSecurityAssociation
+    let use: AssociationUse
+    private let protection: Protection
+    private let traffic: Unmanaged<SessionTraffic>
+
+    init(_ parameters: AssociationParameters) throws(CryptographyError) {
+        association = try OutboundSecurityAssociation(
+            index: parameters.index, outerIndex: parameters.outerIndex, protection: parameters.protection,
+            keys: parameters.keys, limit: parameters.limit)
+        (use, protection, traffic) = (parameters.use, parameters.protection, .passRetained(parameters.traffic))
+    }
+
+    deinit { traffic.release() }
+
+    @inline(__always)
+    func countOut(_ count: Int) { traffic._withUnsafeGuaranteedRef { $0.countOut(count) } }
+
+    /// The largest payload whose packet fits `budgetBytes`, which is what the outer IP and UDP headers leave. To be asked
+    /// when packets turn out to be large, not for each.
+    func payloadMaximum(_ budgetBytes: Int, isIPv6: Bool) -> Int {
+        var budget = budgetBytes
+        if let integrity = protection.authenticationHeader {
+            // AH is whole words of 4 bytes, in IPv6 of 8 (RFC 4302 section 3.3.3.2.1).
+            let unit = isIPv6 ? 8 : 4
+            budget -= (12 + integrity.checkLength + unit - 1) / unit * unit
+        }
+        guard let suite = protection.payload else { return max(0, budget) }
+        var payload = max(0, budget)
+        while payload > 0, payload + suite.overhead(payloadLength: payload) > budget { payload -= 1 }
+        return payload
     }
 }
 

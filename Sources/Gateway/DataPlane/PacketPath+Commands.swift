@@ -23,7 +23,7 @@ extension PacketPath {
         case .installOutbound(let parameters, let peer):
             return install(outbound: parameters, peer: peer)
         case .removeInbound(let index):
-            inboundTable.remove(index)
+            remove(inbound: index)
         case .removeOutbound(let index, let peer):
             if peers[peer]?.pointee.remove(index) == true { outboundCount &-= 1 }
         case .addSession(let slot, let parameters):
@@ -34,6 +34,14 @@ extension PacketPath {
             sessions[slot]?.pointee.network = network
         case .removeSession(let slot):
             removeSession(at: slot)
+        case .setPathMTU(let slot, let bytes):
+            peers[slot]?.pointee.pathMTUBytes = bytes
+        case .setTunnels(let table):
+            tunnels = table
+        case .sendHeld(let tunnel):
+            heldDue.append(tunnel)
+        case .dropHeld(let tunnel):
+            dropHeld(of: tunnel)
         case .sendControl, .sendFrame, .sendKeepalive, .stop:
             break
         }
@@ -41,25 +49,33 @@ extension PacketPath {
     }
 
     private mutating func install(inbound parameters: AssociationParameters, peer: Int) -> Bool {
+        remove(inbound: parameters.index)
+        let slot = inboundSlots.allocate()
         do throws(CryptographyError) {
             inboundTable.install(
                 try InboundSecurityAssociation(
-                    index: parameters.index, owner: peer, protection: parameters.protection,
+                    index: parameters.index, owner: slot, protection: parameters.protection,
                     keys: parameters.keys, limit: parameters.limit))
             keyAdditions &+= 1
+            inboundEntries.insert(InboundEntry(peer: peer, parameters), at: slot)
             return true
         } catch {
+            inboundSlots.release(slot)
             return false
         }
+    }
+
+    private mutating func remove(inbound index: SecurityParameterIndex) {
+        guard let slot = inboundTable.owner(index) else { return }
+        inboundTable.remove(index)
+        inboundEntries.remove(at: slot)
+        inboundSlots.release(slot)
     }
 
     private mutating func install(outbound parameters: AssociationParameters, peer: Int) -> Bool {
         guard let peer = peers[peer] else { return true }
         do throws(CryptographyError) {
-            peer.pointee.add(
-                try OutboundSecurityAssociation(
-                    index: parameters.index, outerIndex: parameters.outerIndex, protection: parameters.protection,
-                    keys: parameters.keys, limit: parameters.limit))
+            peer.pointee.add(try OutboundEntry(parameters))
             keyAdditions &+= 1
             outboundCount &+= 1
             return true

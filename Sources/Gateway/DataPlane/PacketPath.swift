@@ -18,8 +18,16 @@ enum Disposition: Sendable {
     case sendRaw
     /// It goes to another worker, which owns the session.
     case handOver(worker: Int)
-    /// It does not fit the session: it must be cut, or its sender be told.
-    case tooLarge(session: Int)
+    /// It does not fit where it goes: it must be cut, or its sender be told.
+    case tooLarge(OutboundPlace, mtuBytes: Int)
+}
+
+/// Where a packet from inside goes.
+enum OutboundPlace: Sendable {
+    /// To a session, by its slot.
+    case session(Int)
+    /// To the peer in a slot, by an outbound SA.
+    case association(peer: Int, SecurityParameterIndex)
 }
 
 /// One worker's path of packets, in memory: from ESP to the inner packet and back. No system call is made here.
@@ -45,9 +53,25 @@ struct PacketPath: ~Copyable {
     static let unknownSPIsMaximum = 20
     static let unknownSPIInterval = Duration.seconds(1)
 
+    /// What every link takes that carries IPv6 (RFC 8200 section 5).
+    static let minimumMTUBytesOfIPv6 = 1280
+    /// How often the control loop is told that a tunnel lacks an SA.
+    static let acquireInterval = Duration.seconds(1)
+    /// How often the control loop is told of packets that came by an SA that is not for them.
+    static let auditInterval = Duration.seconds(1)
+
     let worker: Int
     let routes: RouteTable
+    var tunnels: TunnelTable
     var inboundTable: InboundTable
+    var inboundEntries = SlotTable<InboundEntry>()
+    var inboundSlots = SlotAllocator()
+    /// What waits for an SA, by the tunnel's number.
+    var held = SlotTable<HeldPackets>()
+    /// Whose wait is over.
+    var heldDue: [Int] = []
+    var auditTold = Instant.zero
+    var auditCount: UInt64 = 0
     var peers = SlotTable<PeerEntry>()
     var sessions = SlotTable<SessionEntry>()
     var random = RandomBlock()
@@ -65,9 +89,10 @@ struct PacketPath: ~Copyable {
     private let dispositions: UnsafeMutablePointer<Disposition>
     private let capacity: Int
 
-    init(worker: Int, routes: RouteTable, batchCapacity: Int) {
+    init(worker: Int, routes: RouteTable, tunnels: TunnelTable = .empty, batchCapacity: Int) {
         self.worker = worker
         self.routes = routes
+        self.tunnels = tunnels
         inboundTable = InboundTable(batchCapacity: batchCapacity)
         capacity = batchCapacity
         dispositions = .allocate(capacity: batchCapacity)
@@ -139,7 +164,8 @@ struct PacketPath: ~Copyable {
         inboundTable.open(batch, as: .esp)
         for position in 0..<batch.count {
             let result = inboundTable.result(position)
-            guard result.drop == nil, let peer = peers[result.owner] else {
+            guard result.drop == nil, let entry = inboundEntries[result.owner], let peer = peers[entry.pointee.peer]
+            else {
                 if result.drop == .unknownIndex { noteUnknownSPI(result.index, path: batch[position].path, now: now) }
                 dispositions[position] = .done
                 continue
@@ -151,9 +177,15 @@ struct PacketPath: ~Copyable {
             if result.isNoticeDue, let traffic = inboundTable.traffic(result.index) {
                 report(.limitReached(peer: peer.pointee.identifier, .inbound(result.index), traffic))
             }
+            entry.pointee.countIn(batch[position].count)
             let isDelivered =
-                result.nextHeader == IPProtocol.udp
-                ? receiveUDP(&batch[position], from: peer, now: now) : refuse(.notUDP)
+                if entry.pointee.use.mode == .tunnel || entry.pointee.use.tunnel >= 0 {
+                    receiveTunnelled(&batch[position], result, by: entry, from: peer, now: now)
+                } else if result.nextHeader == IPProtocol.udp {
+                    receiveUDP(&batch[position], from: peer, now: now)
+                } else {
+                    refuse(.notUDP)
+                }
             dispositions[position] = isDelivered ? .deliver : .done
         }
     }
@@ -179,12 +211,12 @@ struct PacketPath: ~Copyable {
         report(.peerMoved(peer: peer.pointee.identifier, path: path))
     }
 
-    private mutating func refuse(_ reason: PacketPathDrop) -> Bool {
+    mutating func refuse(_ reason: PacketPathDrop) -> Bool {
         drops.count(reason)
         return false
     }
 
-    private mutating func receiveUDP(
+    mutating func receiveUDP(
         _ packet: inout Packet, from peer: UnsafeMutablePointer<PeerEntry>, now: Instant
     ) -> Bool {
         guard packet.count >= Self.udpHeaderLength else { return refuse(.notUDP) }
@@ -274,25 +306,40 @@ struct PacketPath: ~Copyable {
     // MARK: From inside
 
     /// Takes a batch of IP packets from the TUN interface to ESP packets for their peers.
-    mutating func send(_ batch: inout PacketBatch) {
-        for position in 0..<batch.count { dispositions[position] = route(&batch[position]) }
+    mutating func send(_ batch: inout PacketBatch, now: Instant) {
+        for position in 0..<batch.count { dispositions[position] = route(&batch[position], now: now) }
     }
 
-    /// Takes one packet to its session, wherever that is.
-    private mutating func route(_ packet: inout Packet) -> Disposition {
-        guard let header = IPv4Header(packet) else { return drop(.notIPv4) }
-        guard let entry = routes.lookUp(header.destination) else { return drop(.noSessionForAddress) }
+    /// Takes one packet to its session, wherever that is, or to the tunnel that it belongs to.
+    private mutating func route(_ packet: inout Packet, now: Instant) -> Disposition {
+        guard let header = IPv4Header(packet), let entry = routes.lookUp(header.destination) else {
+            return routeIntoTunnel(&packet, now: now)
+        }
         guard entry.worker == worker else { return .handOver(worker: entry.worker) }
         guard let session = sessions[entry.slot], let network = session.pointee.network,
             network.address == header.destination
         else { return drop(.noSessionForAddress) }
         packet.count = header.totalLength
-        guard packet.count <= network.mtuBytes else { return .tooLarge(session: entry.slot) }
+        guard packet.count <= network.mtuBytes else {
+            return .tooLarge(.session(entry.slot), mtuBytes: network.mtuBytes)
+        }
         TCPSegmentSize.clamp(packet, header, mtuBytes: network.mtuBytes)
         return encapsulate(&packet, session: entry.slot)
     }
 
-    private mutating func drop(_ reason: PacketPathDrop) -> Disposition {
+    /// Wraps a fragment of what was too large for `place`.
+    mutating func encapsulate(_ packet: inout Packet, to place: OutboundPlace) -> Disposition {
+        switch place {
+        case .session(let slot): return encapsulate(&packet, session: slot)
+        case .association(let slot, let index):
+            guard let peer = peers[slot], let association = peer.pointee.outbound(index) else {
+                return drop(.noOutboundAssociation)
+            }
+            return encapsulate(&packet, by: association, to: peer)
+        }
+    }
+
+    mutating func drop(_ reason: PacketPathDrop) -> Disposition {
         drops.count(reason)
         return .done
     }
@@ -345,22 +392,38 @@ struct PacketPath: ~Copyable {
         packet.store(UInt16(truncatingIfNeeded: packet.count), at: 4)
         // No UDP checksum: ESP vouches for the bytes, and a NAT in between would spoil it (RFC 3948 section 3.1.2).
         packet.store(UInt16(0), at: 6)
-        let before = association.pointee.traffic
-        if let reason = association.pointee.seal(&packet, nextHeader: IPProtocol.udp, random: &random) {
+        guard association.pointee.use.mode == .tunnel else {
+            return seal(&packet, nextHeader: IPProtocol.udp, by: association, to: peer)
+        }
+        prependHeader(to: &packet, peer.pointee.l2tpAddresses)
+        return seal(&packet, nextHeader: IPProtocol.ipv4, by: association, to: peer)
+    }
+
+    /// Protects a packet by an SA and addresses it to its peer. What the outer header is to say stands in `packet.outer`.
+    mutating func seal(
+        _ packet: inout Packet, nextHeader: UInt8, by entry: UnsafeMutablePointer<OutboundEntry>,
+        to peer: UnsafeMutablePointer<PeerEntry>
+    ) -> Disposition {
+        let count = packet.count
+        // AH covers the outer addresses.
+        packet.path = peer.pointee.path
+        let before = entry.pointee.association.traffic
+        if let reason = entry.pointee.association.seal(&packet, nextHeader: nextHeader, random: &random) {
             notSealed.count(reason)
             return drop(.notEncrypted)
         }
-        sent.add(association.pointee.traffic, since: before)
-        if association.pointee.isNoticeDue {
-            let name = AssociationName.outbound(association.pointee.index)
-            report(.limitReached(peer: peer.pointee.identifier, name, association.pointee.traffic))
+        sent.add(entry.pointee.association.traffic, since: before)
+        entry.pointee.countOut(count)
+        if entry.pointee.association.isNoticeDue {
+            let name = AssociationName.outbound(entry.pointee.association.index)
+            report(.limitReached(peer: peer.pointee.identifier, name, entry.pointee.association.traffic))
         }
         return address(&packet, to: peer)
     }
 
     /// Makes a NAT keepalive of `packet`, where the peer was sent nothing since the one before (RFC 3948 section 4).
     mutating func sendKeepalive(_ packet: inout Packet, to peer: UnsafeMutablePointer<PeerEntry>) -> Disposition {
-        let traffic = peer.pointee.outbound?.pointee.traffic ?? Traffic()
+        let traffic = peer.pointee.outbound?.pointee.association.traffic ?? Traffic()
         defer { peer.pointee.trafficAtKeepalive = traffic }
         guard traffic == peer.pointee.trafficAtKeepalive else { return .done }
         packet.path = peer.pointee.path

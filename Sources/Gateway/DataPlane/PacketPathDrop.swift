@@ -24,8 +24,22 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case badInnerPacket
     /// The inner source address is not the session's.
     case spoofedSource
-    /// From inside: not IPv4.
-    case notIPv4
+    /// By an SA that is for other traffic than this (RFC 4301 section 5.2 step 4).
+    case outsideSelector
+    /// In tunnel mode, but not an IP packet, or not of the version that its SA says.
+    case notInTunnelMode
+    /// It had met congestion on the way, and its transport would not have understood it (RFC 6040 section 4.2).
+    case congestedWithoutECN
+    /// IKE, ESP or AH to our own outer address, out of a tunnel; or into a tunnel to the tunnel's own peer: it would loop.
+    case nestedIPsec
+    /// A fragment where the SA asks for whole packets.
+    case fragment
+    /// From inside: not an IP packet.
+    case notIP
+    /// From inside, for a tunnel that has no SA: others wait for one already, and this was the oldest.
+    case heldTooMany
+    /// From inside, for a tunnel that has no SA, and got none while the packet waited.
+    case heldInVain
     /// From inside: no session has the destination address.
     case noSessionForAddress
     /// From inside: too large, and must not be fragmented. Its sender was told.

@@ -64,7 +64,7 @@ package struct PathInMemory: ~Copyable {
 
     /// Takes a batch from inside outwards, as a worker does; returns how many packets are to be sent.
     package mutating func send(_ batch: inout PacketBatch) -> Int {
-        path.send(&batch)
+        path.send(&batch, now: now)
         var sent = 0
         for position in 0..<batch.count { if case .sendInUDP = path.disposition(position) { sent += 1 } }
         return sent

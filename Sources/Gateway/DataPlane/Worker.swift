@@ -74,7 +74,7 @@ final class Worker {
     ///   - localAddress: The gateway's inner address, from which it tells senders what does not fit.
     init(
         index: Int, ports: WorkerPorts, handle: WorkerHandle, reports: Mailbox<WorkerReport>, routes: RouteTable,
-        endpoints: [IPv4Address], localAddress: IPv4Address
+        tunnels: TunnelTable, endpoints: [IPv4Address], localAddress: IPv4Address
     ) throws(SystemError) {
         self.index = index
         self.ports = ports
@@ -82,7 +82,7 @@ final class Worker {
         self.reports = reports
         self.endpoints = endpoints
         self.localAddress = localAddress
-        path = PacketPath(worker: index, routes: routes, batchCapacity: Self.batchCapacity)
+        path = PacketPath(worker: index, routes: routes, tunnels: tunnels, batchCapacity: Self.batchCapacity)
         poller = try Poller()
         try poller.add(handle.waker, token: Token.waker)
         try poller.add(ports.encapsulated, token: Token.encapsulated)
@@ -99,12 +99,13 @@ final class Worker {
             if ready.contains(Token.waker) {
                 handle.waker.clear()
                 carryOutCommands()
-                takeHandedOver()
+                takeHandedOver(now: now)
+                takeHeld(now: now)
             }
             if ready.contains(Token.ike) { receiveIKE(now: now) }
             if ready.contains(Token.encapsulated) { receiveEncapsulated(now: now) }
             if ready.contains(Token.raw) { receiveRaw(now: now) }
-            if ready.contains(Token.tun) { receiveInside() }
+            if ready.contains(Token.tun) { receiveInside(now: now) }
             tellControlLoop()
         }
     }
@@ -176,25 +177,34 @@ final class Worker {
 
     // MARK: From inside
 
-    private func receiveInside() {
+    private func receiveInside(now: Instant) {
         batch.reset()
         _ = ports.tun.receive(into: &batch)
-        sendBatch()
+        sendBatch(now: now)
     }
 
-    private func takeHandedOver() {
+    /// Sends what waited for an SA that is there now.
+    private func takeHeld(now: Instant) {
+        while !path.heldDue.isEmpty {
+            batch.reset()
+            guard path.takeHeld(into: &batch) else { return }
+            sendBatch(now: now)
+        }
+    }
+
+    private func takeHandedOver(now: Instant) {
         for ring in ports.fromOthers {
             guard let ring, !ring.isEmpty else { continue }
             batch.reset()
             while ring.pop(into: &batch) != nil {}
-            sendBatch()
+            sendBatch(now: now)
             // What did not fit the batch is taken in the next round, after the other sources had theirs.
             if !ring.isEmpty { handle.waker.wake() }
         }
     }
 
-    private func sendBatch() {
-        path.send(&batch)
+    private func sendBatch(now: Instant) {
+        path.send(&batch, now: now)
         scratch.reset()
         var handedOver: UInt64 = 0
         for position in 0..<batch.count {
@@ -202,7 +212,7 @@ final class Worker {
             case .done, .deliver: break
             case .sendInUDP, .sendInUDPOfIKE, .sendRaw: send(path.disposition(position), batch[position])
             case .handOver(let worker): handedOver |= handOver(batch[position], to: worker)
-            case .tooLarge(let session): sendTooLarge(batch[position], session: session)
+            case .tooLarge(let place, let mtuBytes): sendTooLarge(batch[position], to: place, mtuBytes: mtuBytes)
             }
         }
         flush()
@@ -224,36 +234,55 @@ final class Worker {
         return 1 << UInt64(worker)
     }
 
-    /// A packet that does not fit its session is cut, or its sender told, as the packet itself says (RFC 1191 section 4).
-    private func sendTooLarge(_ packet: Packet, session: Int) {
-        guard let mtuBytes = path.sessions[session]?.pointee.network?.mtuBytes, let header = IPv4Header(packet) else {
-            return
-        }
+    /// A packet that does not fit where it goes is cut, or its sender told, as the packet itself says (RFC 1191 section 4,
+    /// RFC 8200 section 5).
+    private func sendTooLarge(_ packet: Packet, to place: OutboundPlace, mtuBytes: Int) {
+        guard let header = IPv4Header(packet) else { return sendTooLargeIPv6(packet, to: place, mtuBytes: mtuBytes) }
         if header.doNotFragment {
             path.drops.count(.tooLargeToSend)
-            answerTooLarge(packet, header, mtuBytes: mtuBytes)
+            guard ICMPError.mayAnswer(packet, header) else { return }
+            ICMPError.tooLarge(mtuBytes: mtuBytes).write(about: packet, header, from: localAddress, into: &answer[0])
+            answer.count = 1
+            _ = ports.tun.send(answer)
             return
         }
         guard var fragments = IPv4Fragmenter(packet, header, mtuBytes: mtuBytes) else {
             return path.drops.count(.tooLargeToSend)
         }
         while true {
-            if scratch.count == scratch.capacity {
-                flush()
-                scratch.reset()
-            }
+            makeRoomInScratch()
             let slot = scratch.count
             guard fragments.next(into: &scratch[slot]) else { return }
             scratch.count += 1
-            send(path.encapsulate(&scratch[slot], session: session), scratch[slot])
+            send(path.encapsulate(&scratch[slot], to: place), scratch[slot])
         }
     }
 
-    private func answerTooLarge(_ packet: Packet, _ header: IPv4Header, mtuBytes: Int) {
-        guard ICMPError.mayAnswer(packet, header) else { return }
-        ICMPError.tooLarge(mtuBytes: mtuBytes).write(about: packet, header, from: localAddress, into: &answer[0])
+    private func sendTooLargeIPv6(_ packet: Packet, to place: OutboundPlace, mtuBytes: Int) {
+        guard let header = IPv6Header(packet) else { return }
+        guard packet.count > PacketPath.minimumMTUBytesOfIPv6 else {
+            // So much every link takes that carries IPv6: what it travels in is fragmented instead.
+            makeRoomInScratch()
+            let slot = scratch.count
+            scratch.count += 1
+            scratch[slot].start.copyMemory(from: packet.start, byteCount: packet.count)
+            scratch[slot].count = packet.count
+            send(path.encapsulate(&scratch[slot], to: place), scratch[slot])
+            return
+        }
+        path.drops.count(.tooLargeToSend)
+        let error = ICMPError.tooLarge(mtuBytes: mtuBytes)
+        guard error.mayAnswer(packet, header) else { return }
+        // The gateway need not have an IPv6 address of its own; whoever looks at the message looks at what it quotes.
+        error.write(about: packet, header, from: header.destination, into: &answer[0])
         answer.count = 1
         _ = ports.tun.send(answer)
+    }
+
+    private func makeRoomInScratch() {
+        guard scratch.count == scratch.capacity else { return }
+        flush()
+        scratch.reset()
     }
 
     private func send(_ disposition: Disposition, _ packet: Packet) {
@@ -301,10 +330,7 @@ final class Worker {
 
     private func sendMessage(_ message: [UInt8], _ wrap: (inout Packet) -> Disposition) {
         guard message.count <= scratch.packetSizeMaximum else { return path.drops.count(.tooLargeToSend) }
-        if scratch.count == scratch.capacity {
-            flush()
-            scratch.reset()
-        }
+        makeRoomInScratch()
         let slot = scratch.count
         scratch.count += 1
         scratch[slot].start.copyMemory(from: message, byteCount: message.count)

@@ -9,6 +9,10 @@ struct AssociationParameters: Sendable {
     let protection: Protection
     let keys: ProtectionKeys
     let limit: VolumeLimit
+    /// What it is for.
+    var use = AssociationUse.l2tp
+    /// What both directions of the pair have moved.
+    var traffic = SessionTraffic()
 }
 
 /// What the control loop tells a worker. Slots are given out by the control loop.
@@ -16,6 +20,8 @@ enum WorkerCommand: Sendable {
     case addPeer(slot: Int, identifier: UInt64, path: OuterPath, encapsulation: OuterEncapsulation)
     case movePeer(slot: Int, path: OuterPath, encapsulation: OuterEncapsulation)
     case removePeer(slot: Int)
+    /// The largest packet that the way to the peer takes.
+    case setPathMTU(peer: Int, bytes: Int)
     case installInbound(AssociationParameters, peer: Int)
     case installOutbound(AssociationParameters, peer: Int)
     case removeInbound(SecurityParameterIndex)
@@ -32,6 +38,12 @@ enum WorkerCommand: Sendable {
     case sendFrame(session: Int, frame: [UInt8])
     /// A NAT keepalive (RFC 3948 section 4), where nothing was sent to the peer since the one before.
     case sendKeepalive(peer: Int)
+    /// The tunnels are others now.
+    case setTunnels(TunnelTable)
+    /// There is an SA for what waits for one.
+    case sendHeld(tunnel: Int)
+    /// What waits for an SA of the tunnel is not going to get one soon.
+    case dropHeld(tunnel: Int)
     case stop
 }
 
@@ -63,6 +75,10 @@ enum WorkerReport: Sendable {
     case limitReached(peer: UInt64, AssociationName, Traffic)
     /// ESP came by an SPI that no SA has; with port 0, as IP protocol 50. At most ``PacketPath/unknownSPIsMaximum`` a second.
     case unknownSPI(SecurityParameterIndex, path: OuterPath)
+    /// A packet that belongs to a tunnel has no SA to go by; told again only after ``PacketPath/acquireInterval``.
+    case acquire(TunnelTable.Match)
+    /// A packet came by an SA that is not for it; told again only after ``PacketPath/auditInterval``, with how many there were.
+    case outsideSelector(peer: UInt64, SecurityParameterIndex, PacketFlow, count: UInt64)
     /// The TUN interface was taken away: nothing comes or goes any more.
     case interfaceGone
 }

@@ -19,6 +19,7 @@ actor ControlActor {
     nonisolated let reports: Mailbox<WorkerReport>
 
     private var plane: ControlPlane
+    private let system: SystemRoutes
     private let handles: [WorkerHandle]
     private let ikeSender: DatagramSender
     private let encapsulatedSender: DatagramSender
@@ -34,10 +35,12 @@ actor ControlActor {
     private var doorDrops: () -> [String: UInt64] = { [:] }
 
     init(
-        configuration: GatewayConfiguration, routes: RouteTable, handles: [WorkerHandle], loop: ControlLoop,
+        configuration: GatewayConfiguration, routes: RouteTable, tunnels: TunnelTable, system: SystemRoutes,
+        handles: [WorkerHandle], loop: ControlLoop,
         ikeSender: DatagramSender, encapsulatedSender: DatagramSender, log: Logger, ended: ShutDownGate
     ) throws {
         self.loop = loop
+        self.system = system
         self.handles = handles
         self.ikeSender = ikeSender
         self.encapsulatedSender = encapsulatedSender
@@ -48,7 +51,8 @@ actor ControlActor {
         }
         let now = SystemClock.now
         plane = try ControlPlane(
-            configuration: configuration, routes: routes, workers: handles.map(\.statistics), log: log, now: now,
+            configuration: configuration, routes: routes, tunnels: tunnels, workers: handles.map(\.statistics),
+            log: log, now: now,
             wallClockOffset: Double(SystemClock.wallSeconds) - Double(now.nanoseconds) / 1e9)
         plane.takePolicyEnvironment(Self.policyEnvironment(configuration), now: now)
         let relay = Relay()
@@ -70,6 +74,12 @@ actor ControlActor {
     private final class Relay: @unchecked Sendable {
         // Set once, before the mailbox is known to anyone.
         weak var actor: ControlActor?
+    }
+
+    /// Begins with what waits for nobody.
+    func start() {
+        plane.startTunnels(now: SystemClock.now)
+        carryOut()
     }
 
     private func takeReports() {
@@ -157,13 +167,18 @@ actor ControlActor {
     private func carryOut() {
         var commands: [[WorkerCommand]] = Array(repeating: [], count: handles.count)
         var works: [IKEWork] = []
+        var questions: [(tunnel: Int, remote: IPAddress)] = []
         while let output = plane.pollOutput() {
             switch output {
             case .command(let worker, let command): commands[worker].append(command)
             case .sendIKE(let message, let local, let remote): send(message, from: local, to: remote)
             case .compute(let work): works.append(work)
+            case .route(let network, let metric, let isThere): system.set(network, metric: metric, isThere: isThere)
+            case .findSource(let tunnel, let remote): questions.append((tunnel, remote))
             }
         }
+        // Each answer leads to further outputs, which come behind these.
+        defer { for question in questions { answer(question.tunnel, question.remote) } }
         compute(works)
         for worker in handles.indices { handles[worker].commands.put(commands[worker]) }
         var deadline = plane.nextDeadline
@@ -181,6 +196,11 @@ actor ControlActor {
             }
         self.timer = timer
         timer.set(deadline)
+    }
+
+    private func answer(_ tunnel: Int, _ remote: IPAddress) {
+        plane.foundSource(of: tunnel, SourceAddress.toward(remote), now: SystemClock.now)
+        carryOut()
     }
 
     private func send(_ message: [UInt8], from local: Endpoint, to remote: Endpoint) {

@@ -40,7 +40,7 @@ final class GatewayServer {
             configuration.workers == 0 ? ProcessInfo.processInfo.activeProcessorCount : configuration.workers,
             SecurityParameterIndex.workerCountMaximum)
         tunnels = try TUNDevice(name: configuration.interface, queues: workerCount)
-        try Self.setUp(tunnels, configuration)
+        let system = try Self.setUp(tunnels, configuration, log)
         masquerade =
             configuration.masquerades
             ? try Masquerade(sources: [configuration.l2tp.network], exceptInterface: tunnels.name) : nil
@@ -49,13 +49,16 @@ final class GatewayServer {
         let handles = ports.map { WorkerHandle(waker: $0.waker) }
         self.handles = handles
         let routes = RouteTable(configuration.l2tp.network)
+        let tunnelTable = configuration.tunnelTable
         let ended = ShutDownGate()
         self.ended = ended
         plane = try ControlActor(
-            configuration: configuration, routes: routes, handles: handles, loop: loop,
+            configuration: configuration, routes: routes, tunnels: tunnelTable, system: system, handles: handles,
+            loop: loop,
             ikeSender: ports[0].ikeSender, encapsulatedSender: ports[0].encapsulatedSender, log: log, ended: ended)
         threads = try Self.startWorkers(
-            ports, handles: handles, reports: plane.reports, routes: routes, configuration: configuration)
+            ports, handles: handles, reports: plane.reports, routes: routes, tunnels: tunnelTable,
+            configuration: configuration)
         let (plane, loop) = (plane, loop)
         let doors = try OperatorDoors(socketPath: socketPath, api: configuration.api, plane: plane, log: log)
         self.doors = doors
@@ -85,6 +88,7 @@ final class GatewayServer {
                 "workers": "\(handles.count)", "profile": "\(configuration.policy.profile)",
                 "users": "\(configuration.users.count)", "masquerade": "\(configuration.masquerades)",
             ])
+        loop.execute { [plane] in plane.assumeIsolated { $0.start() } }
         ended.wait()
         handles.forEach { $0.send(.stop) }
         threads.forEach { $0.join() }
@@ -116,7 +120,9 @@ final class GatewayServer {
         }
     }
 
-    private static func setUp(_ tunnels: TUNDevice, _ configuration: GatewayConfiguration) throws {
+    private static func setUp(
+        _ tunnels: TUNDevice, _ configuration: GatewayConfiguration, _ log: Logger
+    ) throws -> SystemRoutes {
         let netlink = try Netlink()
         let interface = try netlink.interface(named: tunnels.name)
         try netlink.bringUp(interface: interface.index, mtuBytes: configuration.ppp.mtuBytes)
@@ -125,6 +131,7 @@ final class GatewayServer {
             InterfaceAddress(
                 interfaceIndex: interface.index, address: configuration.l2tp.local,
                 prefixLength: configuration.l2tp.network.prefixLength))
+        return try SystemRoutes(interfaceIndex: interface.index, log: log)
     }
 
     /// What one worker is given, and what others need of it.
@@ -168,13 +175,14 @@ final class GatewayServer {
 
     private static func startWorkers(
         _ opened: [Opened], handles: [WorkerHandle], reports: Mailbox<WorkerReport>, routes: RouteTable,
+        tunnels: TunnelTable,
         configuration: GatewayConfiguration
     ) throws -> [WorkerThread] {
         try opened.indices.map { index in
             // Handed over whole: from here on it belongs to its thread.
             nonisolated(unsafe) let worker = try Worker(
                 index: index, ports: opened[index].ports, handle: handles[index], reports: reports, routes: routes,
-                endpoints: configuration.endpoints, localAddress: configuration.l2tp.local)
+                tunnels: tunnels, endpoints: configuration.endpoints, localAddress: configuration.l2tp.local)
             return try WorkerThread(name: "worker-\(index)") { worker.run() }
         }
     }

@@ -304,15 +304,16 @@ extension PacketPathFuzz.Bench {
         batch[0].count = bytes.count
         batch.count = 1
         let before = accounted
-        path.send(&batch)
+        path.send(&batch, now: now)
         switch path.disposition(0) {
         case .done: require(accounted == before + 1, "a drop is counted")
-        case .tooLarge(let slot):
-            require(bytes.count > Fuzz.networks[slot].mtuBytes, "what is too large does not fit")
+        case .tooLarge(.session(let slot), let mtuBytes):
+            require(
+                mtuBytes == Fuzz.networks[slot].mtuBytes && bytes.count > mtuBytes, "what is too large does not fit")
         case .sendInUDP:
             require(accounted == before, "what is sent is not dropped")
             open(sent: bytes)
-        case .deliver, .sendRaw, .sendInUDPOfIKE, .handOver:
+        case .deliver, .sendRaw, .sendInUDPOfIKE, .handOver, .tooLarge(.association, _):
             fatalError("property violated: a packet from inside went elsewhere")
         }
         batch.reset()

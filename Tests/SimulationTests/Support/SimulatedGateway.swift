@@ -12,8 +12,9 @@ final class SimulatedGateway {
         var batch = PacketBatch(capacity: Worker.batchCapacity, packetSizeMaximum: Worker.packetSizeMaximum)
         var scratch = PacketBatch(capacity: 1, packetSizeMaximum: Worker.packetSizeMaximum)
 
-        init(index: Int, routes: RouteTable) {
-            path = PacketPath(worker: index, routes: routes, batchCapacity: Worker.batchCapacity)
+        init(index: Int, routes: RouteTable, tunnels: TunnelTable) {
+            path = PacketPath(
+                worker: index, routes: routes, tunnels: tunnels, batchCapacity: Worker.batchCapacity)
         }
     }
 
@@ -24,6 +25,10 @@ final class SimulatedGateway {
     var outgoing: [Datagram] = []
     /// Inner packets that came out, with the worker that they came by.
     var delivered: [[UInt8]] = []
+    /// The networks that the system has routes to.
+    private(set) var networks: [AddressRange] = []
+    /// From where the system sends.
+    private let address: IPAddress
     /// How many inner packets from inside did not fit.
     private(set) var tooLarge = 0
     /// What a message between the threads takes: neither end sees the other's state at once.
@@ -37,16 +42,27 @@ final class SimulatedGateway {
     private var reports: [(due: Instant, report: WorkerReport)] = []
     private var commands: [(due: Instant, worker: Int, command: WorkerCommand)] = []
 
-    init(_ configuration: GatewayConfiguration, workerCount: Int, seed: UInt64, now: Instant) throws {
+    init(
+        _ configuration: GatewayConfiguration, workerCount: Int, seed: UInt64, now: Instant,
+        address: IPAddress = Simulation.gatewayAddress
+    ) throws {
         let routes = RouteTable(configuration.l2tp.network)
+        let tunnels = configuration.tunnelTable
         self.routes = routes
+        self.address = address
         statistics = (0..<workerCount).map { _ in WorkerStatistics() }
         plane = try ControlPlane(
-            configuration: configuration, routes: routes, workers: statistics,
+            configuration: configuration, routes: routes, tunnels: tunnels, workers: statistics,
             log: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }, now: now, wallClockOffset: 0,
             random: SeededGenerator(seed))
-        plane.takePolicyEnvironment(PolicyEnvironment(myAddresses: [Simulation.gatewayAddress]), now: now)
-        workers = (0..<workerCount).map { WorkerBox(index: $0, routes: routes) }
+        plane.takePolicyEnvironment(PolicyEnvironment(myAddresses: [address]), now: now)
+        workers = (0..<workerCount).map { WorkerBox(index: $0, routes: routes, tunnels: tunnels) }
+    }
+
+    /// Begins with what waits for nobody.
+    func start(now: Instant) {
+        plane.startTunnels(now: now)
+        carryOut(now: now)
     }
 
     // MARK: What comes in
@@ -89,7 +105,7 @@ final class SimulatedGateway {
     func receiveInside(_ bytes: [UInt8], worker index: Int, now: Instant) {
         let worker = workers[index]
         load(bytes, path: .none, into: &worker.batch)
-        worker.path.send(&worker.batch)
+        worker.path.send(&worker.batch, now: now)
         switch worker.path.disposition(0) {
         case .handOver(let other): receiveInside(bytes, worker: other, now: now)
         case .tooLarge: tooLarge += 1
@@ -117,6 +133,7 @@ final class SimulatedGateway {
         while let command = commands.first, command.due <= now {
             commands.removeFirst()
             carryOut(command.command, at: workers[command.worker])
+            sendHeld(workers[command.worker], now: now)
             takeReports(workers[command.worker], now: now)
         }
         while let report = reports.first, report.due <= now {
@@ -161,8 +178,20 @@ final class SimulatedGateway {
             case .sendIKE(let message, let local, let remote):
                 let marker: [UInt8] = local.port == IKEPort.encapsulated ? [0, 0, 0, 0] : []
                 outgoing.append(Datagram(from: local, to: remote, isRaw: false, bytes: marker + message))
+            case .route(let network, _, true): networks.append(network)
+            case .route(let network, _, false): networks.removeAll { $0 == network }
+            case .findSource(let tunnel, _): plane.foundSource(of: tunnel, address, now: now)
             case .compute(let work): works.append((now + .milliseconds(1), work.perform(wallSeconds: Self.wallSeconds)))
             }
+        }
+    }
+
+    private func sendHeld(_ worker: WorkerBox, now: Instant) {
+        while !worker.path.heldDue.isEmpty {
+            worker.batch.reset()
+            guard worker.path.takeHeld(into: &worker.batch) else { return }
+            let waiting = (0..<worker.batch.count).map { [UInt8](copying: worker.batch[$0].span) }
+            for bytes in waiting { receiveInside(bytes, worker: worker.path.worker, now: now) }
         }
     }
 

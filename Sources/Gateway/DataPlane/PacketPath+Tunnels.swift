@@ -1,0 +1,313 @@
+import ESP
+import Wire
+
+/// What is not L2TP in transport mode: networks behind peers, hosts, and L2TP in tunnel mode.
+extension PacketPath {
+    // MARK: From the peer
+
+    /// A packet that came by an SA in tunnel mode, or by one in transport mode that is not L2TP's. True: to be delivered.
+    mutating func receiveTunnelled(
+        _ packet: inout Packet, _ result: InboundResult, by entry: UnsafeMutablePointer<InboundEntry>,
+        from peer: UnsafeMutablePointer<PeerEntry>, now: Instant
+    ) -> Bool {
+        let outerTrafficClass = packet.outer.trafficClass
+        if entry.pointee.use.mode == .transport {
+            guard restoreHeader(of: &packet, nextHeader: result.nextHeader, entry.pointee.use, peer.pointee.path) else {
+                return refuse(.badInnerPacket)
+            }
+        } else {
+            let version: UInt8? =
+                switch result.nextHeader {
+                case IPProtocol.ipv4: 4
+                case IPProtocol.ipv6: 6
+                default: nil
+                }
+            guard let version, packet.count >= IPv4Header.lengthMinimum, packet.byte(at: 0) >> 4 == version else {
+                return refuse(.notInTunnelMode)
+            }
+        }
+        guard let flow = PacketFlow(packet) else { return refuse(.badInnerPacket) }
+        // RFC 4301 section 5.2 step 4: what an SA is not for must not come by it, and is audited.
+        if let selector = entry.pointee.use.selector, !selector.matches(inbound: flow) {
+            audit(flow, result.index, from: peer, now: now)
+            return refuse(.outsideSelector)
+        }
+        guard OuterHeaderRules.giveBack(outerTrafficClass: outerTrafficClass, to: packet) else {
+            return refuse(.congestedWithoutECN)
+        }
+        let isToUs = flow.destination == peer.pointee.path.local || entry.pointee.use.tunnel < 0
+        if isToUs, flow.protocolNumber == IPProtocol.udp, flow.destinationPort == Self.l2tpPort {
+            return receiveTunnelledL2TP(&packet, from: peer, now: now)
+        }
+        guard entry.pointee.use.tunnel >= 0 else { return refuse(.notL2TPPort) }
+        guard !isToUs || !Self.isIPsec(flow) else { return refuse(.nestedIPsec) }
+        trim(&packet)
+        clamp(packet, mtuBytes: peer.pointee.pathMTUBytes)
+        return true
+    }
+
+    /// L2TP out of tunnel mode: the same as in transport mode behind one more header. Its addresses are the client's affair,
+    /// and two clients may have the same; ours goes back to them.
+    private mutating func receiveTunnelledL2TP(
+        _ packet: inout Packet, from peer: UnsafeMutablePointer<PeerEntry>, now: Instant
+    ) -> Bool {
+        guard let header = IPv4Header(packet) else { return refuse(.badInnerPacket) }
+        guard header.fragmentOffset == 0, !header.moreFragments else { return refuse(.fragment) }
+        peer.pointee.l2tpAddresses = (header.source, header.destination)
+        packet.count = header.totalLength
+        packet.removeFirst(header.length)
+        return receiveUDP(&packet, from: peer, now: now)
+    }
+
+    /// Tells the control loop of a packet outside of its SA's selector, some of many.
+    private mutating func audit(
+        _ flow: PacketFlow, _ index: SecurityParameterIndex, from peer: UnsafeMutablePointer<PeerEntry>, now: Instant
+    ) {
+        auditCount += 1
+        guard now.since(auditTold) >= Self.auditInterval else { return }
+        report(.outsideSelector(peer: peer.pointee.identifier, index, flow, count: auditCount))
+        (auditTold, auditCount) = (now, 0)
+    }
+
+    /// What a tunnel carries beside IP packets of its SA's traffic would be a tunnel in itself.
+    private static func isIPsec(_ flow: PacketFlow) -> Bool {
+        switch flow.protocolNumber {
+        case IPProtocol.esp, IPProtocol.ah: true
+        case IPProtocol.udp: flow.destinationPort == IKEPort.plain || flow.destinationPort == IKEPort.encapsulated
+        default: false
+        }
+    }
+
+    /// Cuts what stands behind the IP packet: traffic flow confidentiality padding (RFC 4303 section 2.7).
+    private func trim(_ packet: inout Packet) {
+        if let header = IPv4Header(packet) {
+            packet.count = header.totalLength
+        } else if let header = IPv6Header(packet) {
+            packet.count = header.totalLength
+        }
+    }
+
+    private func clamp(_ packet: Packet, mtuBytes: Int) {
+        if let header = IPv4Header(packet) {
+            TCPSegmentSize.clamp(packet, header, mtuBytes: mtuBytes)
+        } else if let header = IPv6Header(packet) {
+            TCPSegmentSize.clamp(packet, header, mtuBytes: mtuBytes)
+        }
+    }
+
+    // MARK: From inside
+
+    /// Takes a packet that no session has to the tunnel that it belongs to.
+    mutating func routeIntoTunnel(_ packet: inout Packet, now: Instant) -> Disposition {
+        guard let flow = PacketFlow(packet) else { return drop(.notIP) }
+        guard let match = tunnels.lookUp(flow) else { return drop(.noSessionForAddress) }
+        guard let place = tunnels.place(match.tunnel) else { return hold(packet, for: match, now: now) }
+        guard place.worker == worker else { return .handOver(worker: place.worker) }
+        guard let peer = peers[place.peer], let association = peer.pointee.outbound(tunnel: match.tunnel, flow) else {
+            return hold(packet, for: match, now: now)
+        }
+        // A network behind a peer may have the peer's own address in it: what goes there in the tunnel already must not go
+        // round for ever.
+        guard flow.destination != peer.pointee.path.remote.address || !Self.isIPsec(flow) else {
+            return drop(.nestedIPsec)
+        }
+        trim(&packet)
+        let mtuBytes = payloadMaximum(of: association, to: peer)
+        if packet.count > mtuBytes, association.pointee.use.mode == .tunnel {
+            return .tooLarge(
+                .association(peer: place.peer, association.pointee.association.index), mtuBytes: mtuBytes)
+        }
+        clamp(packet, mtuBytes: mtuBytes)
+        return encapsulate(&packet, by: association, to: peer)
+    }
+
+    /// How large a packet may be that is to go by an SA: what the way to its peer leaves. An IPv6 packet of 1280 bytes must
+    /// get through in any case (RFC 8200 section 5); its outer packet is fragmented if need be.
+    private func payloadMaximum(
+        of association: UnsafeMutablePointer<OutboundEntry>, to peer: UnsafeMutablePointer<PeerEntry>
+    ) -> Int {
+        let isIPv6 = if case .v6 = peer.pointee.path.local { true } else { false }
+        var budget = peer.pointee.pathMTUBytes - (isIPv6 ? IPv6Header.length : IPv4Header.lengthMinimum)
+        switch peer.pointee.encapsulation {
+        case .none: break
+        case .udp: budget -= Self.udpHeaderLength
+        case .udpOfIKE: budget -= Self.udpHeaderLength + Self.nonIKEMarkerLength
+        }
+        return association.pointee.payloadMaximum(budget, isIPv6: isIPv6)
+    }
+
+    /// Puts an IP packet that fits into an SA of a tunnel.
+    mutating func encapsulate(
+        _ packet: inout Packet, by association: UnsafeMutablePointer<OutboundEntry>,
+        to peer: UnsafeMutablePointer<PeerEntry>
+    ) -> Disposition {
+        packet.outer = tunnels.rules(association.pointee.use.tunnel).fields(for: packet)
+        if association.pointee.use.mode == .tunnel {
+            let isIPv4 = packet.byte(at: 0) >> 4 == 4
+            return seal(&packet, nextHeader: isIPv4 ? IPProtocol.ipv4 : IPProtocol.ipv6, by: association, to: peer)
+        }
+        // In transport mode the header stays outside: only its payload is protected, and fragments cannot be
+        // (RFC 4301 section 3.2, RFC 4303 section 3.3.4).
+        let nextHeader: UInt8
+        if let header = IPv4Header(packet) {
+            guard header.fragmentOffset == 0, !header.moreFragments else { return drop(.fragment) }
+            nextHeader = header.protocolNumber
+            packet.removeFirst(header.length)
+        } else if let header = IPv6Header(packet) {
+            guard !header.isFragment else { return drop(.fragment) }
+            nextHeader = header.protocolNumber
+            packet.removeFirst(header.payloadOffset)
+        } else {
+            return drop(.notIP)
+        }
+        return seal(&packet, nextHeader: nextHeader, by: association, to: peer)
+    }
+
+    // MARK: Headers
+
+    private static let timeToLive: UInt8 = 64
+
+    /// Puts the inner header of tunnel mode before a UDP datagram of L2TP.
+    func prependHeader(to packet: inout Packet, _ addresses: (client: IPv4Address, own: IPv4Address)) {
+        prependIPv4Header(to: &packet, IPProtocol.udp, from: addresses.own, to: addresses.client)
+    }
+
+    private func prependIPv4Header(
+        to packet: inout Packet, _ protocolNumber: UInt8, from source: IPv4Address, to destination: IPv4Address
+    ) {
+        packet.prepend(IPv4Header.lengthMinimum)
+        packet.store(UInt16(0x4500), at: 0)
+        packet.store(UInt16(truncatingIfNeeded: packet.count), at: 2)
+        packet.store(UInt16(0), at: 4)
+        packet.store(UInt16(0x4000), at: 6)
+        packet.store(Self.timeToLive, at: 8)
+        packet.store(protocolNumber, at: 9)
+        packet.store(UInt16(0), at: 10)
+        packet.store(source.value, at: 12)
+        packet.store(destination.value, at: 16)
+        packet.store(InternetChecksum.of(packet.start, count: IPv4Header.lengthMinimum), at: 10)
+    }
+
+    /// Gives the payload of transport mode the IP header back that it travelled behind; false where that cannot be done.
+    private func restoreHeader(
+        of packet: inout Packet, nextHeader: UInt8, _ use: AssociationUse, _ path: OuterPath
+    ) -> Bool {
+        if let original = use.originalAddresses { correctChecksum(of: packet, nextHeader, original, path) }
+        switch (path.remote.address, path.local) {
+        case (.v4(let remote), .v4(let local)):
+            guard packet.count <= Int(UInt16.max) - IPv4Header.lengthMinimum else { return false }
+            prependIPv4Header(to: &packet, nextHeader, from: remote, to: local)
+        case (.v6(let remote), .v6(let local)):
+            let count = packet.count
+            guard count <= Int(UInt16.max) else { return false }
+            packet.prepend(IPv6Header.length)
+            packet.store(UInt32(0x6000_0000), at: 0)
+            packet.store(UInt16(truncatingIfNeeded: count), at: 4)
+            packet.store(nextHeader, at: 6)
+            packet.store(Self.timeToLive, at: 7)
+            for (offset, half) in [(8, remote.high), (16, remote.low), (24, local.high), (32, local.low)] {
+                packet.store(UInt32(truncatingIfNeeded: half >> 32), at: offset)
+                packet.store(UInt32(truncatingIfNeeded: half), at: offset + 4)
+            }
+        default: return false
+        }
+        return true
+    }
+
+    /// A NAT has changed addresses that TCP's and UDP's checksum covers: it is made right for what they are here
+    /// (RFC 3948 section 3.1.2).
+    private func correctChecksum(
+        of packet: Packet, _ nextHeader: UInt8, _ original: (remote: IPAddress, local: IPAddress), _ path: OuterPath
+    ) {
+        let offset: Int
+        switch nextHeader {
+        case IPProtocol.tcp: offset = 16
+        case IPProtocol.udp: offset = 6
+        default: return
+        }
+        guard packet.count >= offset + 2 else { return }
+        var checksum = packet.uint16(at: offset)
+        // UDP without a checksum has none to make right.
+        guard nextHeader == IPProtocol.tcp || checksum != 0 else { return }
+        for (old, new) in [(original.remote, path.remote.address), (original.local, path.local)] {
+            guard case .v4(let old) = old, case .v4(let new) = new else { continue }
+            checksum = InternetChecksum.updated(
+                checksum, from: UInt16(truncatingIfNeeded: old.value >> 16),
+                to: UInt16(truncatingIfNeeded: new.value >> 16))
+            checksum = InternetChecksum.updated(
+                checksum, from: UInt16(truncatingIfNeeded: old.value), to: UInt16(truncatingIfNeeded: new.value))
+        }
+        packet.store(checksum, at: offset)
+    }
+
+    // MARK: What waits for an SA
+
+    /// Keeps a packet until there is an SA for it, and says that one is wanted.
+    private mutating func hold(_ packet: Packet, for match: TunnelTable.Match, now: Instant) -> Disposition {
+        if held[match.tunnel] == nil { held.insert(HeldPackets(), at: match.tunnel) }
+        guard let waiting = held[match.tunnel] else { return .done }
+        if !waiting.pointee.append(packet) { drops.count(.heldTooMany) }
+        if waiting.pointee.told.map({ now.since($0) >= Self.acquireInterval }) ?? true {
+            waiting.pointee.told = now
+            report(.acquire(match))
+        }
+        return .done
+    }
+
+    /// Puts what has waited long enough into `batch`, to be sent as if it came now. False: there was nothing.
+    mutating func takeHeld(into batch: inout PacketBatch) -> Bool {
+        while let tunnel = heldDue.last {
+            guard let waiting = held[tunnel], waiting.pointee.takeFirst(into: &batch) else {
+                heldDue.removeLast()
+                continue
+            }
+            if batch.count == batch.capacity { return true }
+        }
+        return batch.count > 0
+    }
+
+    /// Nobody is coming for what waits.
+    mutating func dropHeld(of tunnel: Int) {
+        guard let waiting = held[tunnel] else { return }
+        drops.add(UInt64(waiting.pointee.count), to: .heldInVain)
+        held.remove(at: tunnel)
+    }
+}
+
+/// The last packets for a tunnel that has no SA yet. Their memory comes with the first one and is kept for the next time.
+struct HeldPackets: ~Copyable {
+    /// How many packets wait for an SA of one tunnel, per worker.
+    static let maximum = 16
+
+    /// When the control loop was told that an SA is wanted.
+    var told: Instant?
+    private var batch = PacketBatch(capacity: maximum, packetSizeMaximum: Worker.packetSizeMaximum)
+    private var first = 0
+    private(set) var count = 0
+
+    /// Puts a packet behind the others. False: the oldest had to give way.
+    mutating func append(_ packet: Packet) -> Bool {
+        guard packet.count <= batch.packetSizeMaximum else { return false }
+        let slot = (first + count) % Self.maximum
+        batch[slot].start.copyMemory(from: packet.start, byteCount: packet.count)
+        batch[slot].count = packet.count
+        if count < Self.maximum {
+            count += 1
+            return true
+        }
+        first = (first + 1) % Self.maximum
+        return false
+    }
+
+    /// Moves the oldest packet to the end of `target`; false where there is none, or no room.
+    mutating func takeFirst(into target: inout PacketBatch) -> Bool {
+        guard count > 0, target.count < target.capacity else { return false }
+        let slot = target.count
+        target[slot].start.copyMemory(from: batch[first].start, byteCount: batch[first].count)
+        target[slot].count = batch[first].count
+        target.count += 1
+        first = (first + 1) % Self.maximum
+        count -= 1
+        return true
+    }
+}
