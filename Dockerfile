@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1
-# Culvert's image: one binary and the four libraries it links. `docker build -t culvert .`; deploy/compose.yaml runs it.
+# Culvert's image: one binary and the five libraries it links. `docker build -t culvert .`; deploy/compose.yaml runs it.
 
 FROM swift:6.3-bookworm AS build
 RUN apt-get update -q \
     && apt-get install -y -q --no-install-recommends \
-        libssl-dev libnl-3-dev libnl-route-3-dev libnftables-dev pkg-config \
+        libssl-dev libnl-3-dev libnl-route-3-dev libnftables-dev zlib1g-dev pkg-config \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 # Dependencies first: they change less often than our sources, and their layer is kept.
@@ -23,7 +23,7 @@ FROM debian:bookworm-slim
 # same layer. The binary asks for exactly these three; a container that withholds one cannot start it.
 RUN --mount=type=bind,from=build,source=/out,target=/out \
     apt-get update -q \
-    && apt-get install -y -q --no-install-recommends libssl3 libnl-3-200 libnl-route-3-200 libnftables1 libcap2-bin \
+    && apt-get install -y -q --no-install-recommends libssl3 libnl-3-200 libnl-route-3-200 libnftables1 zlib1g libcap2-bin \
     && install -m 755 /out/culvert /usr/bin/culvert \
     && setcap cap_net_admin,cap_net_raw,cap_net_bind_service+ep /usr/bin/culvert \
     && apt-get purge -y -q --auto-remove libcap2-bin \

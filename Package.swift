@@ -29,12 +29,13 @@ let package = Package(
         .target(name: "CLinux"),
         .systemLibrary(
             name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CNFTables", pkgConfig: "libnftables", providers: [.apt(["libnftables-dev"])]),
 
         .target(name: "Wire", swiftSettings: room),
         .target(name: "Cryptography", dependencies: ["Wire", "COpenSSL"], swiftSettings: room),
         .target(name: "IKE", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
-        .target(name: "ESP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
+        .target(name: "ESP", dependencies: ["Wire", "Cryptography", "CZlib"], swiftSettings: room),
         .target(name: "L2TP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "PPP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "Accounts", dependencies: ["Wire", "Cryptography"], swiftSettings: room),

@@ -31,7 +31,10 @@ struct Library: ~Copyable {
         switch suite.encryption {
         case .null: return nil
         case .cbc(let cipher): return try PacketCipher(.cbc(cipher), key: key, direction: direction)
-        case .ctr, .ccm, .chaCha20Poly1305: throw .unsupported
+        case .ctr(let keyLength): return try PacketCipher(.ctr(keyLength: keyLength), key: key, direction: direction)
+        case .ccm(let keyLength, let checkLength):
+            return try PacketCipher(.ccm(keyLength: keyLength, tagLength: checkLength), key: key, direction: direction)
+        case .chaCha20Poly1305: return try PacketCipher(.chaCha20Poly1305, key: key, direction: direction)
         case .gcm(let keyLength, _): return try PacketCipher(.gcm(keyLength: keyLength), key: key, direction: direction)
         }
     }
@@ -40,8 +43,10 @@ struct Library: ~Copyable {
         _ suite: Suite, _ keys: SuiteKeys
     ) throws(CryptographyError) -> PacketAuthenticator? {
         guard let integrity = suite.integrity else { return nil }
-        guard case .hmac(let hash) = integrity.algorithm else { throw .unsupported }
-        return try PacketAuthenticator(hash, key: keys.integrity)
+        switch integrity.algorithm {
+        case .hmac(let hash): return try PacketAuthenticator(hash, key: keys.integrity)
+        case .aesXCBC: return try PacketAuthenticator(aesXCBC: keys.integrity)
+        }
     }
 
     deinit {
@@ -60,9 +65,8 @@ struct Library: ~Copyable {
                 nonce: nonce, associated: packet.start, associatedCount: ESPHeader.length, data: body, count: count,
                 tag: packet.start + packet.count, tagCount: suite.checkLength) ?? false
         case .separate:
-            let isEncrypted = sealer?.runCBC(iv: nonce, data: body, count: count) ?? true
-            authenticator?.compute(packet.start, count: packet.count, code: code)
-            return isEncrypted
+            let isEncrypted = sealer?.run(iv: nonce, data: body, count: count) ?? true
+            return authenticator?.compute(packet.start, count: packet.count, code: code) ?? true && isEncrypted
         }
     }
 
@@ -77,8 +81,8 @@ struct Library: ~Copyable {
                 nonce: nonce, associated: packet.start, associatedCount: ESPHeader.length, data: body, count: count,
                 tag: packet.start + packet.count, tagCount: suite.checkLength) ?? false
         case .separate:
-            authenticator?.compute(packet.start, count: packet.count, code: code)
-            return opener?.runCBC(iv: nonce, data: body, count: count) ?? true
+            let isRead = authenticator?.compute(packet.start, count: packet.count, code: code) ?? true
+            return opener?.run(iv: nonce, data: body, count: count) ?? true && isRead
         }
     }
 

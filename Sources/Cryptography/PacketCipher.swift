@@ -18,37 +18,39 @@ public struct PacketCipher: ~Copyable {
         case cbc(CBCCipher)
         /// AES-GCM with a key of `keyLength` bytes (16, 24 or 32).
         case gcm(keyLength: Int)
+        /// AES-CTR with a key of `keyLength` bytes (16, 24 or 32). Both directions are the same.
+        case ctr(keyLength: Int)
+        /// AES-CCM with a key of `keyLength` bytes (16, 24 or 32), a tag of `tagLength` and a nonce of 11 bytes.
+        case ccm(keyLength: Int, tagLength: Int)
+        /// ChaCha20 and Poly1305 (RFC 8439).
+        case chaCha20Poly1305
     }
 
     private let context: OpaquePointer
+    private let isCCM: Bool
 
     /// A context for `algorithm` under `key`. Throws when the key has another length than the algorithm's.
     public init(_ algorithm: Algorithm, key: SecretBytes, direction: Direction) throws(CryptographyError) {
-        let (evp, ivLength, keyLength): (OpaquePointer?, Int32, Int)
-        switch algorithm {
-        case .cbc(let cipher): (evp, ivLength, keyLength) = (cipher.evp, 0, cipher.keyLength)
-        case .gcm(16): (evp, ivLength, keyLength) = (EVP_aes_128_gcm(), 12, 16)
-        case .gcm(24): (evp, ivLength, keyLength) = (EVP_aes_192_gcm(), 12, 24)
-        case .gcm(32): (evp, ivLength, keyLength) = (EVP_aes_256_gcm(), 12, 32)
-        case .gcm: throw .wrongLength
-        }
-        guard key.count == keyLength else { throw .wrongLength }
+        guard let library = algorithm.library, key.count == library.keyLength else { throw .wrongLength }
+        var isEncrypting = direction == .encrypt
+        if case .ctr = algorithm { isEncrypting = true }
         let libraryKey = if case .cbc(let cipher) = algorithm { cipher.libraryKey(key) } else { key }
         let made = libraryKey.withUnsafePointer {
-            culvert_cipher_create(evp, $0, direction == .encrypt ? 1 : 0, ivLength)
+            culvert_cipher_create(library.evp, $0, isEncrypting ? 1 : 0, library.ivLength, library.tagLength)
         }
         guard let context = made else { throw .libraryFailure }
         self.context = context
+        isCCM = if case .ccm = algorithm { true } else { false }
     }
 
     deinit { EVP_CIPHER_CTX_free(context) }
 
-    /// CBC over whole blocks in place.
+    /// CBC over whole blocks, or CTR, in place.
     @inline(__always)
-    public func runCBC(
+    public func run(
         iv: UnsafeRawPointer, data: UnsafeMutableRawPointer, count: Int
     ) -> Bool {
-        culvert_cbc_in_place(
+        culvert_cipher_in_place(
             context, iv.assumingMemoryBound(to: UInt8.self), data.assumingMemoryBound(to: UInt8.self), Int32(count))
             == 1
     }
@@ -59,7 +61,7 @@ public struct PacketCipher: ~Copyable {
         nonce: UnsafeRawPointer, associated: UnsafeRawPointer, associatedCount: Int, data: UnsafeMutableRawPointer,
         count: Int, tag: UnsafeMutableRawPointer, tagCount: Int
     ) -> Bool {
-        culvert_aead_seal(
+        (isCCM ? culvert_ccm_seal : culvert_aead_seal)(
             context, nonce.assumingMemoryBound(to: UInt8.self), associated.assumingMemoryBound(to: UInt8.self),
             Int32(associatedCount), data.assumingMemoryBound(to: UInt8.self), Int32(count),
             tag.assumingMemoryBound(to: UInt8.self), Int32(tagCount)) == 1
@@ -71,14 +73,35 @@ public struct PacketCipher: ~Copyable {
         nonce: UnsafeRawPointer, associated: UnsafeRawPointer, associatedCount: Int, data: UnsafeMutableRawPointer,
         count: Int, tag: UnsafeRawPointer, tagCount: Int
     ) -> Bool {
-        culvert_aead_open(
+        (isCCM ? culvert_ccm_open : culvert_aead_open)(
             context, nonce.assumingMemoryBound(to: UInt8.self), associated.assumingMemoryBound(to: UInt8.self),
             Int32(associatedCount), data.assumingMemoryBound(to: UInt8.self), Int32(count),
             tag.assumingMemoryBound(to: UInt8.self), Int32(tagCount)) == 1
     }
 }
 
-/// HMAC for packets: the two key-dependent hash states are computed once per SA. Owned by one worker.
+extension PacketCipher.Algorithm {
+    /// What the library is told; nil for a key or a tag of a length that there is not. An `ivLength` of 0 is the mode's own.
+    fileprivate var library: (evp: OpaquePointer?, keyLength: Int, ivLength: Int32, tagLength: Int32)? {
+        switch self {
+        case .cbc(let cipher): (cipher.evp, cipher.keyLength, 0, 0)
+        case .gcm(16): (EVP_aes_128_gcm(), 16, 12, 0)
+        case .gcm(24): (EVP_aes_192_gcm(), 24, 12, 0)
+        case .gcm(32): (EVP_aes_256_gcm(), 32, 12, 0)
+        case .ctr(16): (EVP_aes_128_ctr(), 16, 0, 0)
+        case .ctr(24): (EVP_aes_192_ctr(), 24, 0, 0)
+        case .ctr(32): (EVP_aes_256_ctr(), 32, 0, 0)
+        case .ccm(16, let tagLength): (EVP_aes_128_ccm(), 16, 11, Int32(tagLength))
+        case .ccm(24, let tagLength): (EVP_aes_192_ccm(), 24, 11, Int32(tagLength))
+        case .ccm(32, let tagLength): (EVP_aes_256_ccm(), 32, 11, Int32(tagLength))
+        case .chaCha20Poly1305: (EVP_chacha20_poly1305(), 32, 12, 0)
+        case .gcm, .ctr, .ccm: nil
+        }
+    }
+}
+
+/// What authenticates packets: HMAC, whose two key-dependent hash states are computed once per SA, or AES-XCBC-MAC. Owned by
+/// one worker.
 public struct PacketAuthenticator: ~Copyable {
     /// The longest code that any hash makes, in bytes.
     public static let codeLengthMaximum = 64
@@ -92,21 +115,44 @@ public struct PacketAuthenticator: ~Copyable {
         self.state = state
     }
 
-    deinit { culvert_packet_hmac_free(state) }
-
-    /// Writes the whole code of `data` to `code`, which has room for ``codeLengthMaximum`` bytes.
-    @inline(__always)
-    public func compute(_ data: UnsafeRawPointer, count: Int, code: UnsafeMutableRawPointer) {
-        culvert_packet_hmac_compute(
-            state, data.assumingMemoryBound(to: UInt8.self), count, code.assumingMemoryBound(to: UInt8.self))
+    /// AES-XCBC-MAC (RFC 3566) under a key of 16 bytes.
+    public init(aesXCBC key: SecretBytes) throws(CryptographyError) {
+        guard key.count == 16 else { throw .wrongLength }
+        let made = key.withUnsafePointer { culvert_packet_xcbc_create(CBCCipher.aes128.evp, $0) }
+        guard let state = made else { throw .libraryFailure }
+        self.state = state
     }
 
-    /// Whether the first `codeCount` bytes of the code of `data` are those at `code`, in constant time.
+    deinit { culvert_packet_mac_free(state) }
+
+    /// Writes the whole code of `data` to `code`, which has room for ``codeLengthMaximum`` bytes. Authenticated as well are
+    /// `beforeCount` bytes before it, and `behind`, which does not travel. False where the library refuses.
     @inline(__always)
-    public func verify(_ data: UnsafeRawPointer, count: Int, code: UnsafeRawPointer, codeCount: Int) -> Bool {
+    public func compute(
+        before: UnsafeRawPointer? = nil, beforeCount: Int = 0, _ data: UnsafeRawPointer, count: Int,
+        behind: UInt32? = nil, code: UnsafeMutableRawPointer
+    ) -> Bool {
+        var number = (behind ?? 0).bigEndian
+        return withUnsafeBytes(of: &number) {
+            culvert_packet_mac_compute(
+                state, before?.assumingMemoryBound(to: UInt8.self), beforeCount,
+                data.assumingMemoryBound(to: UInt8.self), count, $0.baseAddress?.assumingMemoryBound(to: UInt8.self),
+                behind == nil ? 0 : 4, code.assumingMemoryBound(to: UInt8.self)) == 1
+        }
+    }
+
+    /// Whether the first `codeCount` bytes of the code, see ``compute(before:beforeCount:_:count:behind:code:)``, are those
+    /// at `code`, in constant time.
+    @inline(__always)
+    public func verify(
+        before: UnsafeRawPointer? = nil, beforeCount: Int = 0, _ data: UnsafeRawPointer, count: Int,
+        behind: UInt32? = nil, code: UnsafeRawPointer, codeCount: Int
+    ) -> Bool {
         withUnsafeTemporaryAllocation(byteCount: Self.codeLengthMaximum, alignment: 8) { computed in
-            guard let address = computed.baseAddress else { return false }
-            compute(data, count: count, code: address)
+            guard let address = computed.baseAddress,
+                compute(
+                    before: before, beforeCount: beforeCount, data, count: count, behind: behind, code: address)
+            else { return false }
             return CRYPTO_memcmp(address, code, codeCount) == 0
         }
     }

@@ -3,7 +3,7 @@ import Wire
 
 /// Why a received ESP packet was not accepted.
 public enum InboundDrop: UInt8, Sendable, CaseIterable {
-    /// Too short for its header, or for what its SA adds; or not whole blocks of the cipher.
+    /// Too short for its header, or for what its SA adds; not whole blocks of the cipher; or AH of another length.
     case badLength
     /// No SA has this SPI: never had, or no more.
     case unknownIndex
@@ -17,6 +17,8 @@ public enum InboundDrop: UInt8, Sendable, CaseIterable {
     case wrongProtection
     /// Authentic, but its padding is not what RFC 4303 section 2.4 says.
     case badPadding
+    /// Authentic, but it does not decompress to a packet that we have room for (RFC 3173).
+    case badCompression
     /// The SA has protected as many bytes as was agreed.
     case volumeExhausted
     /// A dummy packet (RFC 4303 section 2.6), which its sender wants dropped.
@@ -49,17 +51,22 @@ public struct InboundResult: Sendable {
 public struct InboundTable: ~Copyable {
     private let slots: UnsafeMutablePointer<UnsafeMutablePointer<InboundSecurityAssociation>?>
     private let results: UnsafeMutablePointer<InboundResult>
+    private let admissions: UnsafeMutablePointer<Admission>
+    private let compressor: PacketCompressor
     private let batchCapacity: Int
     /// How many SAs are installed.
     public private(set) var count = 0
-    /// What came by all SAs there have been.
+    /// All that was accepted, of SAs that ended too.
     public private(set) var total = Traffic()
     /// How many packets were dropped, by reason.
     public private(set) var drops = Counters<InboundDrop>()
 
-    /// An empty table for batches of at most `batchCapacity` packets.
-    public init(batchCapacity: Int) {
+    /// An empty table for batches of at most `batchCapacity` packets, which decompresses by its worker's `compressor`.
+    public init(batchCapacity: Int, compressor: PacketCompressor = PacketCompressor()) {
         self.batchCapacity = batchCapacity
+        self.compressor = compressor
+        admissions = .allocate(capacity: batchCapacity)
+        admissions.initialize(repeating: Admission(), count: batchCapacity)
         slots = .allocate(capacity: SecurityParameterIndex.slotCount)
         slots.initialize(repeating: nil, count: SecurityParameterIndex.slotCount)
         results = .allocate(capacity: batchCapacity)
@@ -74,12 +81,15 @@ public struct InboundTable: ~Copyable {
         }
         slots.deallocate()
         results.deallocate()
+        admissions.deallocate()
     }
 
     /// Puts an SA into the slot that its SPI names; one that was there ends.
     public mutating func install(_ association: consuming InboundSecurityAssociation) {
         let slot = association.index.slot
         remove(slot: slot)
+        // Without memory for it, what is compressed is dropped and counted.
+        if association.compressionIndex != nil { _ = compressor.prepare() }
         let memory = UnsafeMutablePointer<InboundSecurityAssociation>.allocate(capacity: 1)
         memory.initialize(to: association)
         slots[slot] = memory
@@ -123,22 +133,26 @@ public struct InboundTable: ~Copyable {
         return association.pointee.owner
     }
 
-    /// Opens the first `batch.count` packets, each a whole packet of `header`'s protocol, in place. ``result(_:)`` tells what became of each.
+    /// Opens the first `batch.count` packets, each a whole packet of `header`'s protocol, in place. ``result(_:)`` tells
+    /// what became of each.
     ///
     /// In three passes, cheap rejections first: header, SPI and window of all; then the cryptography of all; then padding
     /// and the window's mark. The middle pass is where a burst can be given to a multi-buffer library.
     public mutating func open(_ batch: borrowing PacketBatch, as header: Header) {
         for position in 0..<batch.count {
-            results[position] = admit(batch[position])
-            if header == .ah { results[position].drop = .wrongProtection }
+            results[position] = .none
+            results[position].drop =
+                switch header {
+                case .esp: admitESP(batch[position], &results[position], &admissions[position])
+                case .ah: admitAH(batch[position], &results[position], &admissions[position])
+                }
         }
         for position in 0..<batch.count where results[position].drop == nil {
             guard let association = slots[results[position].index.slot] else { continue }
-            if !association.pointee.state.open(batch[position]) { results[position].drop = .notAuthentic }
+            results[position].drop = verify(batch[position], admissions[position], association)
         }
         for position in 0..<batch.count {
-            let result = results + position
-            if result.pointee.drop == nil { accept(&batch[position], &result.pointee) }
+            if results[position].drop == nil { accept(position, of: batch) }
             if let drop = results[position].drop { drops.count(drop) }
         }
     }
@@ -149,71 +163,189 @@ public struct InboundTable: ~Copyable {
         return results[position]
     }
 
-    /// Everything that can be refused without cryptography (RFC 4303 section 3.4.2, 3.4.3).
-    private func admit(_ packet: Packet) -> InboundResult {
-        var result = InboundResult.none
-        guard packet.count >= ESPHeader.length else { return result }
+    // MARK: - Without cryptography
+
+    /// Everything that can be refused of an ESP packet without cryptography (RFC 4303 section 3.4.2, 3.4.3).
+    private func admitESP(
+        _ packet: Packet, _ result: inout InboundResult, _ admission: inout Admission
+    ) -> InboundDrop? {
+        guard packet.count >= ESPHeader.length else { return .badLength }
         let index = SecurityParameterIndex(packet.uint32(at: 0))
         result.index = index
-        guard let association = slots[index.slot], association.pointee.index == index else {
-            result.drop = .unknownIndex
-            return result
-        }
+        guard let association = slots[index.slot], association.pointee.index == index else { return .unknownIndex }
         result.owner = association.pointee.owner
-        let bodyCount = bodyCount(packet, association)
-        guard bodyCount >= ESPHeader.trailerLength, bodyCount % association.pointee.state.alignment == 0 else {
-            return result
-        }
-        guard !association.pointee.isUsedUp else {
-            result.drop = .volumeExhausted
-            return result
-        }
-        switch association.pointee.window.check(packet.uint32(at: 4)) {
-        case .fresh: result.drop = nil
-        case .replayed: result.drop = .replayed
-        case .tooOld: result.drop = .tooOld
-        }
-        return result
+        guard association.pointee.hasPayload, !association.pointee.hasHeader else { return .wrongProtection }
+        guard isWhole(packet, association) else { return .badLength }
+        guard !association.pointee.isUsedUp else { return .volumeExhausted }
+        let low = packet.uint32(at: 4)
+        admission.sequence =
+            association.pointee.usesExtendedSequenceNumbers ? association.pointee.window.extended(low) : UInt64(low)
+        return InboundDrop(association.pointee.window.check(admission.sequence))
+    }
+
+    /// The same of AH (RFC 4302 section 3.4.2, 3.4.3), and of ESP in it.
+    private func admitAH(
+        _ packet: Packet, _ result: inout InboundResult, _ admission: inout Admission
+    ) -> InboundDrop? {
+        guard packet.count >= AuthenticationHeader.fixedLength else { return .badLength }
+        let index = SecurityParameterIndex(packet.uint32(at: AuthenticationHeader.indexOffset))
+        result.index = index
+        guard let association = slots[index.slot], association.pointee.index == index else { return .unknownIndex }
+        result.owner = association.pointee.owner
+        guard association.pointee.hasHeader else { return .wrongProtection }
+        let length = AuthenticationHeader.claimedLength(packet)
+        guard packet.count >= length, association.pointee.header?.isLength(length) ?? false else { return .badLength }
+        admission.headerLength = length
+        guard !association.pointee.isUsedUp else { return .volumeExhausted }
+        let isExtended = association.pointee.usesExtendedSequenceNumbers
+        let low = packet.uint32(at: AuthenticationHeader.sequenceOffset)
+        admission.sequence = isExtended ? association.pointee.window.extended(low) : UInt64(low)
+        if let drop = InboundDrop(association.pointee.window.check(admission.sequence)) { return drop }
+        // What is not ESP, or another SA's, is refused once it is authentic: a changed packet is not that.
+        guard association.pointee.hasPayload, packet.byte(at: 0) == IPProtocol.esp else { return nil }
+        var inner = packet
+        inner.removeFirst(length)
+        guard inner.count >= ESPHeader.length, isWhole(inner, association) else { return .badLength }
+        let innerLow = inner.uint32(at: 4)
+        admission.innerSequence =
+            isExtended ? association.pointee.innerWindow.extended(innerLow) : UInt64(innerLow)
+        return nil
+    }
+
+    /// Whether an ESP packet has whole blocks, and at least a trailer.
+    @inline(__always)
+    private func isWhole(_ packet: Packet, _ association: UnsafeMutablePointer<InboundSecurityAssociation>) -> Bool {
+        let count = bodyCount(packet, association)
+        return count >= ESPHeader.trailerLength && count % association.pointee.layout.alignment == 0
     }
 
     @inline(__always)
     private func bodyCount(_ packet: Packet, _ association: UnsafeMutablePointer<InboundSecurityAssociation>) -> Int {
-        packet.count - ESPHeader.length - association.pointee.state.vectorLength - association.pointee.state.checkLength
+        packet.count - ESPHeader.length - association.pointee.layout.vectorLength
+            - association.pointee.layout.checkLength
     }
 
-    /// What may be believed once the packet is authentic. The window is asked again: the same packet may stand twice in one
-    /// batch.
-    private mutating func accept(_ packet: inout Packet, _ result: inout InboundResult) {
-        guard let association = slots[result.index.slot] else { return }
-        let sequence = packet.uint32(at: 4)
-        guard case .fresh = association.pointee.window.check(sequence) else {
-            result.drop = .replayed
+    // MARK: - Cryptography
+
+    @inline(__always)
+    private func verify(
+        _ packet: Packet, _ admission: Admission, _ association: UnsafeMutablePointer<InboundSecurityAssociation>
+    ) -> InboundDrop? {
+        guard association.pointee.hasHeader else {
+            let isAuthentic = association.pointee.payload?.open(packet, sequence: admission.sequence) ?? false
+            return isAuthentic ? nil : .notAuthentic
+        }
+        let isAuthentic =
+            association.pointee.header?.verify(
+                packet, length: admission.headerLength, sequence: admission.sequence) ?? false
+        guard isAuthentic else { return .notAuthentic }
+        guard association.pointee.hasPayload else { return nil }
+        guard packet.byte(at: 0) == IPProtocol.esp else { return .wrongProtection }
+        var inner = packet
+        inner.removeFirst(admission.headerLength)
+        guard inner.uint32(at: 0) == association.pointee.index.value else { return .unknownIndex }
+        if let drop = InboundDrop(association.pointee.innerWindow.check(admission.innerSequence)) { return drop }
+        let isOpened = association.pointee.payload?.open(inner, sequence: admission.innerSequence) ?? false
+        return isOpened ? nil : .notAuthentic
+    }
+
+    // MARK: - What is authentic
+
+    /// What may be believed once the packet is authentic. The windows are asked again: the same packet may stand twice in
+    /// one batch.
+    private mutating func accept(_ position: Int, of batch: borrowing PacketBatch) {
+        guard let association = slots[results[position].index.slot] else { return }
+        let admission = admissions[position]
+        guard case .fresh = association.pointee.window.check(admission.sequence),
+            case .fresh = association.pointee.innerWindow.check(admission.innerSequence)
+        else {
+            results[position].drop = .replayed
             return
         }
-        result.isNewest = association.pointee.window.mark(sequence)
-        let bodyCount = bodyCount(packet, association)
-        packet.removeFirst(ESPHeader.length + association.pointee.state.vectorLength)
+        results[position].isNewest = association.pointee.window.mark(admission.sequence)
+        var (bytes, confidential, authenticated) = (0, 0, 0)
+        if association.pointee.hasHeader {
+            _ = association.pointee.innerWindow.mark(admission.innerSequence)
+            bytes = OuterHeader.authenticatedLength(of: batch[position]) + batch[position].count
+            results[position].nextHeader = batch[position].byte(at: 0)
+            batch[position].removeFirst(admission.headerLength)
+            authenticated = batch[position].count
+        }
+        batch[position].outer.headerLength = 0
+        if association.pointee.hasPayload {
+            let bodyCount = bodyCount(batch[position], association)
+            guard decapsulate(&batch[position], &results[position], bodyCount, association) else {
+                results[position].drop = .badPadding
+                return
+            }
+            confidential = batch[position].count
+            if !association.pointee.hasHeader { bytes = bodyCount }
+        }
+        results[position].isFirst = association.pointee.traffic.packets == 0
+        results[position].isNoticeDue = association.pointee.volume.count(
+            bytes: bytes, confidentialBytes: confidential, authenticatedBytes: authenticated)
+        total.count(bytes: bytes, confidentialBytes: confidential, authenticatedBytes: authenticated)
+        results[position].drop = finish(position, of: batch, association)
+    }
+
+    /// Takes ESP off. False where the padding is not 1, 2, 3, ... (RFC 4303 section 2.4); our suites define no other.
+    @inline(__always)
+    private func decapsulate(
+        _ packet: inout Packet, _ result: inout InboundResult, _ bodyCount: Int,
+        _ association: UnsafeMutablePointer<InboundSecurityAssociation>
+    ) -> Bool {
+        packet.removeFirst(ESPHeader.length + association.pointee.layout.vectorLength)
         packet.count = bodyCount
         let padLength = Int(packet.byte(at: bodyCount - 2))
         result.nextHeader = packet.byte(at: bodyCount - 1)
-        guard padLength + ESPHeader.trailerLength <= bodyCount, hasDefaultPadding(packet, padLength) else {
-            result.drop = .badPadding
-            return
-        }
-        packet.count = bodyCount - padLength - ESPHeader.trailerLength
-        result.isFirst = association.pointee.traffic.packets == 0
-        let before = association.pointee.traffic
-        result.isNoticeDue = association.pointee.volume.count(packet.count)
-        total.add(association.pointee.traffic, since: before)
-        if result.nextHeader == ESPHeader.dummyNextHeader { result.drop = .dummy }
-    }
-
-    /// Padding is 1, 2, 3, ... (RFC 4303 section 2.4); our suites define no other.
-    private func hasDefaultPadding(_ packet: Packet, _ padLength: Int) -> Bool {
-        let first = packet.count - ESPHeader.trailerLength - padLength
-        for pad in 0..<padLength where packet.byte(at: first + pad) != UInt8(truncatingIfNeeded: pad + 1) {
+        let payloadCount = bodyCount - padLength - ESPHeader.trailerLength
+        guard payloadCount >= 0 else { return false }
+        for pad in 0..<padLength where packet.byte(at: payloadCount + pad) != UInt8(truncatingIfNeeded: pad + 1) {
             return false
         }
+        packet.count = payloadCount
         return true
+    }
+
+    /// What the payload must be: decompressed where that was agreed, and of tunnel mode an IP packet.
+    @inline(__always)
+    private func finish(
+        _ position: Int, of batch: borrowing PacketBatch,
+        _ association: UnsafeMutablePointer<InboundSecurityAssociation>
+    ) -> InboundDrop? {
+        if results[position].nextHeader == ESPHeader.dummyNextHeader { return .dummy }
+        if results[position].nextHeader == PacketCompressor.nextHeader,
+            let index = association.pointee.compressionIndex
+        {
+            let nextHeader = compressor.decompress(
+                &batch[position], index: index, to: batch.slotStart(position), capacity: batch.packetSizeMaximum)
+            guard let nextHeader else { return .badCompression }
+            results[position].nextHeader = nextHeader
+        }
+        guard association.pointee.isTunnel else { return nil }
+        switch results[position].nextHeader {
+        case IPProtocol.ipv4, IPProtocol.ipv6: return nil
+        default: return .wrongProtection
+        }
+    }
+}
+
+/// What the first pass found of a packet, for those that follow: a window may have moved in between.
+private struct Admission {
+    /// Whole, of the outermost protocol.
+    var sequence: UInt64 = 0
+    /// Whole, of ESP inside AH.
+    var innerSequence: UInt64 = 0
+    /// AH's.
+    var headerLength = 0
+}
+
+extension InboundDrop {
+    fileprivate init?(_ verdict: ReplayWindow.Verdict) {
+        switch verdict {
+        case .fresh: return nil
+        case .replayed: self = .replayed
+        case .tooOld: self = .tooOld
+        }
     }
 }

@@ -142,6 +142,19 @@ public enum Suite: Sendable, Hashable {
     }
 }
 
+/// The lengths that a suite gives to a packet, in bytes; for no suite all are nothing.
+struct SuiteLayout: Sendable {
+    let vectorLength: Int
+    let checkLength: Int
+    let alignment: Int
+
+    init(_ suite: Suite?) {
+        vectorLength = suite?.encryption.vectorLength ?? 0
+        checkLength = suite?.checkLength ?? 0
+        alignment = suite?.encryption.alignment ?? 1
+    }
+}
+
 /// The keys of one direction of ESP.
 public struct SuiteKeys: Sendable {
     /// The cipher's key, the salt behind it.

@@ -1,59 +1,70 @@
 import Cryptography
 import Wire
 
-/// The algorithms of one direction of an SA, their keys set: what transforms the packet, one at a time.
+/// ESP's algorithms of one direction of an SA, their keys set: what transforms the packet, one at a time.
 ///
 /// The caller has checked lengths and looks after sequence numbers; this only encrypts and authenticates in place.
 struct SuiteState: ~Copyable {
-    enum Kind {
+    private enum Kind {
         case null
         case cbc
-        case gcm
+        case ctr
+        case combined
     }
 
-    let kind: Kind
     let vectorLength: Int
     let checkLength: Int
     let alignment: Int
+    private let kind: Kind
+    private let usesExtendedSequenceNumbers: Bool
     private let cipher: PacketCipher?
     private let authenticator: PacketAuthenticator?
+    /// The salt, in front of which CCM's shorter one has a byte that is not used.
     private let salt: UInt32
+    private let nonceOffset: Int
 
     init(
-        _ protection: Protection, keys: ProtectionKeys, direction: PacketCipher.Direction
+        _ suite: Suite, keys: SuiteKeys, usesExtendedSequenceNumbers: Bool = false, direction: PacketCipher.Direction
     ) throws(CryptographyError) {
-        guard let suite = protection.payload, let keys = keys.payload, protection.authenticationHeader == nil,
-            protection.compression == nil, suite.isAuthenticated, !protection.usesExtendedSequenceNumbers
-        else { throw .unsupported }
-        try self.init(suite, keys: keys, direction: direction)
-    }
-
-    init(_ suite: Suite, keys: SuiteKeys, direction: PacketCipher.Direction) throws(CryptographyError) {
         let encryption = suite.encryption
+        try Self.check(suite)
         guard keys.encryption.count == encryption.keyLength + encryption.saltLength else { throw .wrongLength }
         let cipher = try Self.makeCipher(encryption, key: keys.encryption, direction: direction)
         let authenticator = try Self.makeAuthenticator(suite, key: keys.integrity)
-        kind = encryption.isCombined ? .gcm : encryption == .null ? .null : .cbc
         self.cipher = cipher
         self.authenticator = authenticator
+        self.usesExtendedSequenceNumbers = usesExtendedSequenceNumbers
         vectorLength = encryption.vectorLength
         checkLength = suite.checkLength
         alignment = encryption.alignment
+        kind =
+            switch encryption {
+            case .null: .null
+            case .cbc: .cbc
+            case .ctr: .ctr
+            case .gcm, .ccm, .chaCha20Poly1305: .combined
+            }
+        nonceOffset = 4 - encryption.saltLength
         salt =
-            encryption.saltLength == 0
-            ? 0 : keys.encryption.span.unsafeLoadUnaligned(fromByteOffset: encryption.keyLength, as: UInt32.self)
+            (encryption.keyLength..<encryption.keyLength + encryption.saltLength)
+            .reduce(0) {
+                $0 << 8 | UInt32(keys.encryption.span.unsafeLoadUnaligned(fromByteOffset: $1, as: UInt8.self))
+            }
+            .bigEndian
     }
 
-    private static func makeCipher(
-        _ encryption: Encryption, key: SecretBytes, direction: PacketCipher.Direction
-    ) throws(CryptographyError) -> PacketCipher? {
-        switch encryption {
-        case .null: return nil
-        case .cbc(let algorithm): return try PacketCipher(.cbc(algorithm), key: key, direction: direction)
-        case .ctr, .ccm, .chaCha20Poly1305: throw .unsupported
-        case .gcm(let keyLength, let checkLength):
+    /// Which algorithms go together: a cipher is said to authenticate if and only if it does, and nothing at all is not ESP
+    /// (RFC 4303 section 3.2), nor is a key stream that anybody may flip bits of (RFC 3686 section 2.2).
+    private static func check(_ suite: Suite) throws(CryptographyError) {
+        switch suite {
+        case .combined(let encryption): guard encryption.isCombined else { throw .unsupported }
+        case .separate(.null, nil), .separate(.ctr, nil): throw .unsupported
+        case .separate(let encryption, _): guard !encryption.isCombined else { throw .unsupported }
+        }
+        switch suite.encryption {
+        case .gcm(_, let checkLength), .ccm(_, let checkLength):
             guard [8, 12, 16].contains(checkLength) else { throw .wrongLength }
-            return try PacketCipher(.gcm(keyLength: keyLength), key: key.slice(0..<keyLength), direction: direction)
+        case .null, .cbc, .ctr, .chaCha20Poly1305: break
         }
     }
 
@@ -61,79 +72,146 @@ struct SuiteState: ~Copyable {
         _ suite: Suite, key: SecretBytes
     ) throws(CryptographyError) -> PacketAuthenticator? {
         guard let integrity = suite.integrity else { return nil }
-        guard key.count == integrity.keyLength else { throw .wrongLength }
-        guard case .hmac(let hash) = integrity.algorithm else { throw .unsupported }
-        return try PacketAuthenticator(hash, key: key)
+        return try integrity.makeAuthenticator(key: key)
     }
 
-    /// Verifies and decrypts a whole ESP packet in place. False when it is not authentic.
+    private static func makeCipher(
+        _ encryption: Encryption, key: SecretBytes, direction: PacketCipher.Direction
+    ) throws(CryptographyError) -> PacketCipher? {
+        let algorithm: PacketCipher.Algorithm
+        switch encryption {
+        case .null: return nil
+        case .cbc(let cipher): algorithm = .cbc(cipher)
+        case .ctr(let keyLength): algorithm = .ctr(keyLength: keyLength)
+        case .gcm(let keyLength, _): algorithm = .gcm(keyLength: keyLength)
+        case .ccm(let keyLength, let checkLength): algorithm = .ccm(keyLength: keyLength, tagLength: checkLength)
+        case .chaCha20Poly1305: algorithm = .chaCha20Poly1305
+        }
+        return try PacketCipher(algorithm, key: key.slice(0..<encryption.keyLength), direction: direction)
+    }
+
+    /// Verifies and decrypts a whole ESP packet in place. False when it is not authentic. Of `sequence` the low half is what
+    /// the packet bears.
     @inline(__always)
-    func open(_ packet: Packet) -> Bool {
-        let body = packet.start + (ESPHeader.length + vectorLength)
+    func open(_ packet: Packet, sequence: UInt64) -> Bool {
+        let vector = packet.start + ESPHeader.length
+        let body = vector + vectorLength
         let bodyCount = packet.count - ESPHeader.length - vectorLength - checkLength
         let check = body + bodyCount
-        switch kind {
-        case .gcm:
-            var nonce = makeNonce(vector: packet.start + ESPHeader.length)
-            return withUnsafeBytes(of: &nonce) { nonce in
-                guard let address = nonce.baseAddress else { return false }
-                return cipher?.open(
-                    nonce: address, associated: packet.start, associatedCount: ESPHeader.length, data: body,
-                    count: bodyCount, tag: check, tagCount: checkLength) ?? false
+        if kind == .combined {
+            return withNonce(vector) { nonce in
+                withAssociated(packet, sequence) { associated, associatedCount in
+                    cipher?.open(
+                        nonce: nonce, associated: associated, associatedCount: associatedCount, data: body,
+                        count: bodyCount, tag: check, tagCount: checkLength) ?? false
+                }
             }
-        case .cbc, .null:
-            guard
-                authenticator?.verify(
-                    packet.start, count: packet.count - checkLength, code: check, codeCount: checkLength) ?? false
-            else { return false }
-            guard kind == .cbc else { return true }
-            return cipher?.runCBC(iv: packet.start + ESPHeader.length, data: body, count: bodyCount) ?? false
         }
+        if checkLength > 0 {
+            let isAuthentic =
+                authenticator?.verify(
+                    packet.start, count: packet.count - checkLength, behind: high(sequence), code: check,
+                    codeCount: checkLength) ?? false
+            guard isAuthentic else { return false }
+        }
+        return run(vector: vector, body: body, count: bodyCount)
     }
 
-    /// Encrypts and authenticates in place a packet whose header, payload, padding and trailer stand already; room for the
-    /// vector is left behind the header, room for the check value is behind the packet and not yet counted in it.
-    @inline(__always)
-    func seal(_ packet: Packet, vectorCounter: UInt64, random: inout RandomBlock) -> Bool {
+    /// Encrypts a packet that is laid out as ESP has it, and writes the check value behind it. The number of the packet is
+    /// the vector of counter modes, so that it never repeats under one key (RFC 4106 section 3.1).
+    func seal(_ packet: Packet, sequence: UInt64, random: inout RandomBlock) -> Bool {
         let vector = packet.start + ESPHeader.length
         let body = vector + vectorLength
         let bodyCount = packet.count - ESPHeader.length - vectorLength
         let check = packet.start + packet.count
         switch kind {
-        case .gcm:
-            // A counter as the vector never repeats under one key (RFC 4106 section 3.1).
-            vector.storeBytes(of: vectorCounter.bigEndian, as: UInt64.self)
-            var nonce = makeNonce(vector: vector)
-            return withUnsafeBytes(of: &nonce) { nonce in
-                guard let address = nonce.baseAddress else { return false }
-                return cipher?.seal(
-                    nonce: address, associated: packet.start, associatedCount: ESPHeader.length, data: body,
-                    count: bodyCount, tag: check, tagCount: checkLength) ?? false
-            }
+        case .null: break
         case .cbc:
             // CBC's vector must be unpredictable (RFC 3602 section 3).
-            guard random.fill(vector, count: vectorLength),
-                cipher?.runCBC(iv: vector, data: body, count: bodyCount) ?? false
-            else { return false }
-        case .null: break
+            guard random.fill(vector, count: vectorLength) else { return false }
+        case .ctr, .combined: vector.storeBytes(of: sequence.bigEndian, as: UInt64.self)
         }
-        authenticate(packet, check: check)
-        return true
+        if kind == .combined {
+            return withNonce(vector) { nonce in
+                withAssociated(packet, sequence) { associated, associatedCount in
+                    cipher?.seal(
+                        nonce: nonce, associated: associated, associatedCount: associatedCount, data: body,
+                        count: bodyCount, tag: check, tagCount: checkLength) ?? false
+                }
+            }
+        }
+        guard run(vector: vector, body: body, count: bodyCount) else { return false }
+        return checkLength == 0 || authenticate(packet, sequence, check: check)
     }
 
-    /// GCM's nonce: the salt, then the vector (RFC 4106 section 4).
+    /// The ciphers that do not authenticate.
     @inline(__always)
-    private func makeNonce(vector: UnsafeMutableRawPointer) -> (UInt32, UInt32, UInt32) {
-        (salt, vector.loadUnaligned(as: UInt32.self), vector.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+    private func run(vector: UnsafeMutableRawPointer, body: UnsafeMutableRawPointer, count: Int) -> Bool {
+        switch kind {
+        case .null: true
+        case .cbc: cipher?.run(iv: vector, data: body, count: count) ?? false
+        case .ctr: withNonce(vector) { cipher?.run(iv: $0, data: body, count: count) ?? false }
+        case .combined: false
+        }
     }
 
     @inline(__always)
-    private func authenticate(_ packet: Packet, check: UnsafeMutableRawPointer) {
+    private func authenticate(_ packet: Packet, _ sequence: UInt64, check: UnsafeMutableRawPointer) -> Bool {
         // The whole digest may be longer than the tailroom that the check value needs: it is computed aside.
         withUnsafeTemporaryAllocation(byteCount: PacketAuthenticator.codeLengthMaximum, alignment: 8) { code in
-            guard let address = code.baseAddress else { return }
-            authenticator?.compute(packet.start, count: packet.count, code: address)
+            guard let address = code.baseAddress,
+                authenticator?.compute(
+                    packet.start, count: packet.count, behind: high(sequence), code: address) ?? false
+            else { return false }
             check.copyMemory(from: address, byteCount: checkLength)
+            return true
+        }
+    }
+
+    /// The half of the sequence number that is authenticated and does not travel (RFC 4303 section 2.2.1).
+    @inline(__always)
+    private func high(_ sequence: UInt64) -> UInt32? {
+        usesExtendedSequenceNumbers ? UInt32(truncatingIfNeeded: sequence >> 32) : nil
+    }
+
+    /// The salt, then the vector (RFC 4106 section 4, RFC 4309 section 4, RFC 7634 section 2); behind them the block counter
+    /// that CTR begins with (RFC 3686 section 4).
+    @inline(__always)
+    private func withNonce(_ vector: UnsafeMutableRawPointer, _ body: (UnsafeRawPointer) -> Bool) -> Bool {
+        var nonce = (
+            salt, vector.loadUnaligned(as: UInt32.self), vector.loadUnaligned(fromByteOffset: 4, as: UInt32.self),
+            UInt32(1).bigEndian
+        )
+        return withUnsafeBytes(of: &nonce) { nonce in
+            guard let address = nonce.baseAddress else { return false }
+            return body(address + nonceOffset)
+        }
+    }
+
+    /// What a cipher authenticates beside the body: the header, in it all of the sequence number (RFC 4106 section 5).
+    @inline(__always)
+    private func withAssociated(
+        _ packet: Packet, _ sequence: UInt64, _ body: (UnsafeRawPointer, Int) -> Bool
+    ) -> Bool {
+        guard usesExtendedSequenceNumbers else { return body(packet.start, ESPHeader.length) }
+        var associated = (
+            packet.start.loadUnaligned(as: UInt32.self), UInt32(truncatingIfNeeded: sequence >> 32).bigEndian,
+            UInt32(truncatingIfNeeded: sequence).bigEndian
+        )
+        return withUnsafeBytes(of: &associated) { associated in
+            guard let address = associated.baseAddress else { return false }
+            return body(address, associated.count)
+        }
+    }
+}
+
+extension Integrity {
+    /// The algorithm under `key`.
+    func makeAuthenticator(key: SecretBytes) throws(CryptographyError) -> PacketAuthenticator {
+        guard key.count == keyLength else { throw .wrongLength }
+        switch algorithm {
+        case .hmac(let hash): return try PacketAuthenticator(hash, key: key)
+        case .aesXCBC: return try PacketAuthenticator(aesXCBC: key)
         }
     }
 }

@@ -98,8 +98,9 @@ public struct Packet {
 /// A batch of packets and the memory that they lie in: slots of equal size, each with room in front for the headers that
 /// we add and room behind for padding and the integrity check value. Made once per worker, used for ever.
 public struct PacketBatch: ~Copyable {
-    /// Room in front of a received packet: outer IPv6 40, UDP 8, ESP 8, IV 16, UDP 8, L2TP 14, PPP 4, and to spare.
-    public static let headroom = 128
+    /// Room in front of a received packet: outer IPv6 40, AH 48 or UDP 8, ESP 8, IV 16, in tunnel mode inner IPv6 40, UDP 8,
+    /// L2TP 14, PPP 4, and to spare.
+    public static let headroom = 192
     /// Room behind: ESP padding up to 255, its 2 trailer bytes, an ICV of up to 32, and to spare.
     public static let tailroom = 320
 
@@ -141,6 +142,12 @@ public struct PacketBatch: ~Copyable {
             packets[index].count = 0
             packets[index].outer = OuterFields()
         }
+    }
+
+    /// Where the packet at `index` begins after ``reset()``, with room for ``packetSizeMaximum`` bytes.
+    @inlinable public func slotStart(_ index: Int) -> UnsafeMutableRawPointer {
+        precondition(index >= 0 && index < capacity)
+        return memory + (index * slotSize + Self.headroom)
     }
 
     /// The packet at `index`, below `capacity`.

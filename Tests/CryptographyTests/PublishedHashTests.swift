@@ -62,7 +62,7 @@ struct PublishedHashTests {
             let authenticator = try PacketAuthenticator(hash, key: SecretBytes(vector["key"]))
             var code = [UInt8](repeating: 0, count: PacketAuthenticator.codeLengthMaximum)
             let (message, expected) = (vector["message"], vector["code"])
-            authenticator.compute(message, count: message.count, code: &code)
+            #expect(authenticator.compute(message, count: message.count, code: &code))
             #expect(Array(code.prefix(expected.count)) == expected)
             let right = authenticator.verify(
                 message, count: message.count, code: expected, codeCount: expected.count)

@@ -79,44 +79,10 @@ struct ESPTests {
             #expect(table.result(0).owner == 7)
             #expect(table.result(0).isNewest && table.result(0).isFirst)
             #expect([UInt8](copying: batch[0].span) == payload)
-            #expect(table.traffic(index)?.bytes == UInt64(length))
-        }
-    }
-
-    @Test("one bit changed anywhere is refused, and counted as what it is", arguments: allSuites)
-    func changedBits(_ suite: ESP.Suite) throws {
-        var generator = SeededGenerator(seed: 2)
-        let keys = randomKeys(for: suite, using: &generator)
-        let sealed = try seal(generator.bytes(20), suite, keys, sequence: 2)
-        var table = try table(suite, keys)
-        for bit in 0..<sealed.count * 8 {
-            let before = table.drops
-            var changed = sealed
-            changed[bit / 8] ^= 0x80 >> UInt8(bit % 8)
-            var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
-            batch.append(changed)
-            table.open(batch, as: .esp)
-            // A sequence number that became 0 is one that no sender uses.
-            let sequence = changed[4..<8].allSatisfy { $0 == 0 }
-            let expected: InboundDrop = bit < 32 ? .unknownIndex : sequence ? .replayed : .notAuthentic
-            #expect(table.result(0).drop == expected, "bit \(bit)")
-            #expect(table.drops[expected] == before[expected] + 1)
-            #expect(table.traffic(index)?.packets == 0)
-        }
-    }
-
-    @Test("every shorter packet is refused", arguments: allSuites)
-    func truncation(_ suite: ESP.Suite) throws {
-        var generator = SeededGenerator(seed: 3)
-        let keys = randomKeys(for: suite, using: &generator)
-        let sealed = try seal(generator.bytes(40), suite, keys)
-        var table = try table(suite, keys)
-        for length in 0..<sealed.count {
-            var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
-            batch.append(Array(sealed.prefix(length)))
-            table.open(batch, as: .esp)
-            let drop = table.result(0).drop
-            #expect(drop == .badLength || drop == .notAuthentic, "length \(length)")
+            #expect(table.traffic(index)?.confidentialBytes == UInt64(length))
+            #expect(
+                table.traffic(index)?.bytes
+                    == UInt64(sealed.count - 8 - suite.encryption.vectorLength - suite.checkLength))
         }
     }
 
@@ -143,7 +109,7 @@ struct ESPTests {
     @Test("an SA that is gone is unknown, and so is another SPI in its slot")
     func removal() throws {
         var generator = SeededGenerator(seed: 5)
-        let suite = allSuites[8]
+        let suite = someSuite
         let keys = randomKeys(for: suite, using: &generator)
         var table = try table(suite, keys)
         let other = SecurityParameterIndex(index.value ^ 0x8000_0000)
@@ -159,7 +125,7 @@ struct ESPTests {
     @Test("an agreed volume ends both directions")
     func volume() throws {
         var generator = SeededGenerator(seed: 6)
-        let suite = allSuites[8]
+        let suite = someSuite
         let keys = randomKeys(for: suite, using: &generator)
         var outbound = try OutboundSecurityAssociation(
             index: index, protection: Protection(payload: suite), keys: ProtectionKeys(payload: keys),
@@ -190,7 +156,7 @@ struct ESPTests {
     @Test("both directions tell their owner of the soft limit, some more times, and of the hard limit once")
     func notices() throws {
         var generator = SeededGenerator(seed: 8)
-        let suite = allSuites[8]
+        let suite = someSuite
         let keys = randomKeys(for: suite, using: &generator)
         let limit = VolumeLimit(kilobytes: 8, softKilobytes: 4)
         var outbound = try OutboundSecurityAssociation(
@@ -202,7 +168,7 @@ struct ESPTests {
                 limit: limit))
         var random = RandomBlock()
         var (sent, received): ([Int], [Int]) = ([], [])
-        for number in 1...82 {
+        for number in 1...74 {
             var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
             batch.append(generator.bytes(100))
             #expect(outbound.seal(&batch[0], nextHeader: 17, random: &random) == nil)
@@ -210,15 +176,15 @@ struct ESPTests {
             table.open(batch, as: .esp)
             if table.result(0).isNoticeDue { received.append(number) }
         }
-        // At 4,096 bytes, then each 512 more, at last at 8,192.
-        #expect(sent == [41, 47, 53, 59, 65, 71, 77, 82] && received == sent)
-        #expect(outbound.traffic.bytes == 8200 && table.traffic(index)?.packets == 82)
+        // Each counts 112 bytes. At 4,096, then each 512 more, at last at 8,192.
+        #expect(sent == [37, 42, 47, 52, 57, 62, 67, 72, 74] && received == sent)
+        #expect(outbound.traffic.bytes == 8288 && table.traffic(index)?.packets == 74)
     }
 
     @Test("a dummy packet is dropped")
     func dummy() throws {
         var generator = SeededGenerator(seed: 7)
-        let suite = allSuites[8]
+        let suite = someSuite
         let keys = randomKeys(for: suite, using: &generator)
         var table = try table(suite, keys)
         var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)

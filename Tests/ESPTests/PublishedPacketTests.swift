@@ -50,7 +50,7 @@ struct PublishedPacketTests {
                     + [UInt8(padLength), vector.nextHeader])
             var random = RandomBlock()
             let counter = packet[8..<16].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-            let sealed = state.seal(batch[0], vectorCounter: counter, random: &random)
+            let sealed = state.seal(batch[0], sequence: counter, random: &random)
             batch[0].count += 16
             #expect(sealed && [UInt8](copying: batch[0].span) == packet)
         }

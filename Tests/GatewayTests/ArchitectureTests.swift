@@ -17,7 +17,7 @@ struct Arrows {
         "Wire": .only([]),
         "Cryptography": .only(["Wire", "COpenSSL", "Synchronization"]),
         "IKE": .only(["Wire", "Cryptography", "Synchronization"]),
-        "ESP": .only(["Wire", "Cryptography", "Synchronization"]),
+        "ESP": .only(["Wire", "Cryptography", "CZlib", "Synchronization"]),
         "L2TP": .only(["Wire", "Cryptography", "Synchronization"]),
         "PPP": .only(["Wire", "Cryptography", "Synchronization"]),
         "Accounts": .only(["Wire", "Cryptography", "Synchronization"]),

@@ -79,12 +79,12 @@ struct VolumeTests {
         for step in steps {
             let batch = PacketBatch(capacity: 1, packetSizeMaximum: 100)
             batch[0].count = 10
-            association.sequence = step.before
+            association.sequence = UInt64(step.before)
             #expect(association.seal(&batch[0], nextHeader: 17, random: &random) == nil)
             #expect(association.isNoticeDue == step.isNotice)
         }
         let batch = PacketBatch(capacity: 1, packetSizeMaximum: 100)
-        association.sequence = .max
+        association.sequence = UInt64(UInt32.max)
         #expect(association.seal(&batch[0], nextHeader: 17, random: &random) == .sequenceExhausted)
 
         let world = try Simulation()

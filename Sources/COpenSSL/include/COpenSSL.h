@@ -78,20 +78,32 @@ int culvert_cbc(const EVP_CIPHER *cipher, int encrypt, const uint8_t *key, const
 /* --- the packet path ------------------------------------------------------------------------------------------- */
 
 /* A cipher context that holds its key schedule; only the IV changes per packet. */
-EVP_CIPHER_CTX *culvert_cipher_create(const EVP_CIPHER *cipher, const uint8_t *key, int encrypt, int iv_length);
+EVP_CIPHER_CTX *culvert_cipher_create(const EVP_CIPHER *cipher, const uint8_t *key, int encrypt, int iv_length,
+                                      int tag_length);
 
-/* CBC in place; length is a multiple of the block. Returns 1 on success. */
-int culvert_cbc_in_place(EVP_CIPHER_CTX *context, const uint8_t *iv, uint8_t *data, int length);
+/* CBC, of whole blocks, or CTR in place. Returns 1 on success. */
+int culvert_cipher_in_place(EVP_CIPHER_CTX *context, const uint8_t *iv, uint8_t *data, int length);
 
 /* AEAD in place. seal writes the tag behind the data, open compares it. Returns 1 on success. */
 int culvert_aead_seal(EVP_CIPHER_CTX *context, const uint8_t *iv, const uint8_t *aad, int aad_length, uint8_t *data,
                       int length, uint8_t *tag, int tag_length);
 int culvert_aead_open(EVP_CIPHER_CTX *context, const uint8_t *iv, const uint8_t *aad, int aad_length, uint8_t *data,
                       int length, const uint8_t *tag, int tag_length);
+/* The same for CCM, which wants to know the length first and compares the tag before it gives anything out. */
+int culvert_ccm_seal(EVP_CIPHER_CTX *context, const uint8_t *iv, const uint8_t *aad, int aad_length, uint8_t *data,
+                     int length, uint8_t *tag, int tag_length);
+int culvert_ccm_open(EVP_CIPHER_CTX *context, const uint8_t *iv, const uint8_t *aad, int aad_length, uint8_t *data,
+                     int length, const uint8_t *tag, int tag_length);
 
-/* HMAC with the inner and outer states computed once: two compressions less for every packet. */
-typedef struct culvert_packet_hmac culvert_packet_hmac;
-culvert_packet_hmac *culvert_packet_hmac_create(int bits, const uint8_t *key, size_t key_length);
-void culvert_packet_hmac_free(culvert_packet_hmac *hmac);
-/* Writes the whole code (up to 64 bytes) of data. */
-void culvert_packet_hmac_compute(const culvert_packet_hmac *hmac, const uint8_t *data, size_t length, uint8_t *code);
+/* What authenticates packets, its key set: HMAC with the inner and outer states computed once, which saves two
+   compressions for every packet, or AES-XCBC-MAC (RFC 3566). Overwritten when it is freed. */
+typedef struct culvert_packet_mac culvert_packet_mac;
+culvert_packet_mac *culvert_packet_hmac_create(int bits, const uint8_t *key, size_t key_length);
+/* aes is AES-128-CBC, the key has 16 bytes. */
+culvert_packet_mac *culvert_packet_xcbc_create(const EVP_CIPHER *aes, const uint8_t *key);
+void culvert_packet_mac_free(culvert_packet_mac *mac);
+
+/* Writes the whole code (up to 64 bytes) of data, what is before it and what is behind it. Returns 1 on success. */
+int culvert_packet_mac_compute(const culvert_packet_mac *mac, const uint8_t *before, size_t before_length,
+                               const uint8_t *data, size_t length, const uint8_t *behind, size_t behind_length,
+                               uint8_t *code);

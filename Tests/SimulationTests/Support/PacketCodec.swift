@@ -53,11 +53,11 @@ final class PacketCodec {
     func open(_ packet: [UInt8], by association: ClientAssociation) -> [UInt8]? {
         load(packet)
         let state = packet.count
-        let sequence = UInt32(number(packet[4..<8]))
+        let sequence = UInt64(number(packet[4..<8]))
         guard case .fresh = association.window.check(sequence) else { return nil }
         let overhead = ESPHeader.length + association.inbound.vectorLength + association.inbound.checkLength
         guard state >= overhead + 2, (state - overhead) % association.inbound.alignment == 0,
-            association.inbound.open(batch[0])
+            association.inbound.open(batch[0], sequence: sequence)
         else { return nil }
         _ = association.window.mark(sequence)
         let body = [UInt8](copying: batch[0].span).dropFirst(ESPHeader.length + association.inbound.vectorLength)
