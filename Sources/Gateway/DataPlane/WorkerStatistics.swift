@@ -46,10 +46,10 @@ final class WorkerStatistics: Sendable {
             let count = values[position].load(ordering: .relaxed)
             switch reason {
             case .unknownIndex, .volumeExhausted: statistics.badSPIPackets &+= count
-            case .badPadding: statistics.packetsNotDecrypted &+= count
+            case .badPadding, .badCompression: statistics.packetsNotDecrypted &+= count
             case .notAuthentic: statistics.packetsNotAuthenticated &+= count
             case .replayed, .tooOld: statistics.packetsReplayed &+= count
-            default: break
+            case .badLength, .wrongProtection, .dummy: break
             }
         }
     }

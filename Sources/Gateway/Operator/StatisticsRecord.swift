@@ -25,8 +25,9 @@ public struct StatisticsRecord: Codable, Equatable, Sendable {
     }
 }
 
-/// What became of packets. Bytes are those that the SAs protected: the payload in transport mode and the whole inner packet
-/// in tunnel mode, without what ESP, AH and padding add. A packet by AH around ESP counts for both.
+/// What became of packets. Bytes are those that ESP and AH carried: the payload in transport mode and the whole inner packet
+/// in tunnel mode, without headers, padding and check values. A packet by AH around ESP counts for both; what AH carries
+/// then is the ESP packet.
 public struct IPsecStatistics: Codable, Equatable, Sendable {
     /// How many SAs there are, each direction for itself (RFC 4301 section 4.1).
     public var activeAssociations: UInt64 = 0

@@ -36,7 +36,7 @@ final class SimulatedGateway {
     /// The time at which certificates are looked at: the first second of 2030.
     static let wallSeconds: Int64 = 1_893_456_000
     private let statistics: [WorkerStatistics]
-    /// Bytes that came by SAs which have ended.
+    /// Bytes that ESP carried by SAs which have ended.
     private(set) var endedBytesReceived: UInt64 = 0
     private var works: [(due: Instant, result: IKEWorkResult)] = []
     private var reports: [(due: Instant, report: WorkerReport)] = []
@@ -211,7 +211,7 @@ final class SimulatedGateway {
             put(worker.path.sendKeepalive(&worker.scratch[0], to: peer), worker.scratch[0])
         default:
             if case .removeInbound(let index) = command {
-                endedBytesReceived += worker.path.inboundTable.traffic(index)?.bytes ?? 0
+                endedBytesReceived += worker.path.inboundTable.traffic(index)?.confidentialBytes ?? 0
             }
             if !worker.path.carryOut(command) { worker.path.drops.count(.notInstalled) }
         }
@@ -242,11 +242,11 @@ final class SimulatedGateway {
         return plane.statistics()
     }
 
-    /// Bytes that came by SAs, those that have ended included, summed over SAs.
+    /// Bytes that ESP carried by SAs, those that have ended included, summed over SAs.
     var bytesReceivedBySAs: UInt64 {
         plane.peers.values.reduce(endedBytesReceived) { sum, peer in
             peer.associations.reduce(sum) {
-                $0 + (workers[peer.worker].path.inboundTable.traffic($1.inbound)?.bytes ?? 0)
+                $0 + (workers[peer.worker].path.inboundTable.traffic($1.inbound)?.confidentialBytes ?? 0)
             }
         }
     }
