@@ -83,7 +83,7 @@ struct TunnelConfigurationTests {
                 "needs an address to call; allowed: respond"
             ),
             ("{name: a, peer: nobody, local: 10.1.0.0/16, remote: 10.2.0.0/16}", "'nobody' is not an address"),
-            ("{name: a, peer: 192.0.2.1, local: 10.1.0.0/16}", "remote is missing"),
+            ("{name: a, peer: 192.0.2.1, local: 10.1.0.0/16}", "remote: is missing"),
             ("{name: a, peer: 192.0.2.1, local: 10.1.0.1/16, remote: 10.2.0.0/16}", "'10.1.0.1/16' is not a network"),
             ("{name: a, peer: 192.0.2.1, local: 10.1.0.0/16, remote: 'fd02::/48'}", "of one IP version"),
             (
