@@ -154,10 +154,10 @@ struct MasqueradeTests {
     @Test("an interface name that means something to nftables is refused")
     func names() {
         for name in ["", "eth*", "a\" accept; #", "a b", "sixteen-byte-nam", "a\n"] {
-            #expect(!Masquerade.isPlainName(name))
+            #expect(!NFTablesTable.isPlainName(name))
             #expect(throws: NFTablesError.self) { try Masquerade(sources: [], exceptInterface: name) }
         }
-        #expect(Masquerade.isPlainName("culvert0") && Masquerade.isPlainName("eth0.100"))
+        #expect(NFTablesTable.isPlainName("culvert0") && NFTablesTable.isPlainName("eth0.100"))
     }
 }
 
