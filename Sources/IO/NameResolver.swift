@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import NIOPosix
 import Wire
 
 /// Names and addresses of hosts, by the system's own resolver.
@@ -7,11 +8,17 @@ enum NameResolver {
     /// The addresses of `host`, which may be one itself, in the system's order of preference; none where there are none.
     /// Waits for name servers as long as the system is configured to: not for the control loop.
     static func addresses(of host: String, port: UInt16) -> [SocketAddress] {
+        (try? resolve(host, port: port)) ?? []
+    }
+
+    /// The same, with the reason where there are none.
+    static func resolve(_ host: String, port: UInt16 = 0) throws(NameError) -> [SocketAddress] {
         var hints = addrinfo()
         hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var first: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, nil, &hints, &first) == 0 else { return [] }
+        let outcome = getaddrinfo(host, nil, &hints, &first)
+        guard outcome == 0 else { throw NameError(description: String(cString: gai_strerror(outcome))) }
         defer { freeaddrinfo(first) }
         var addresses: [SocketAddress] = []
         var next = first
@@ -33,6 +40,47 @@ enum NameResolver {
         default: return nil
         }
     }
+}
+
+/// Why a name has no addresses, in the system's words.
+public struct NameError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The reason.
+    public let description: String
+
+    /// A reason.
+    public init(description: String) { self.description = description }
+}
+
+/// Looks names up without keeping anybody waiting: on threads of its own, since a name server may take its time.
+public final class NameLookup: Sendable {
+    /// How many names are looked up at once.
+    public static let threads = 2
+
+    private let loop: ControlLoop
+    private let pool = NIOThreadPool(numberOfThreads: threads)
+    private let resolve: @Sendable (String) throws(NameError) -> [IPAddress]
+
+    /// Looks up by the system's resolver, for who lives on `loop`.
+    public convenience init(on loop: ControlLoop) {
+        self.init(on: loop) { (name) throws(NameError) in try NameResolver.resolve(name).compactMap(IPAddress.init) }
+    }
+
+    /// The same by `resolve`, which may wait.
+    public init(on loop: ControlLoop, resolve: @escaping @Sendable (String) throws(NameError) -> [IPAddress]) {
+        (self.loop, self.resolve) = (loop, resolve)
+        pool.start()
+    }
+
+    /// Runs `then` on the loop with the addresses of `name`; after ``close()`` not any more.
+    public func addresses(of name: String, then: @escaping @Sendable (Result<[IPAddress], NameError>) -> Void) {
+        let resolve = resolve
+        pool.runIfActive(eventLoop: loop.eventLoop) {
+            Result { () throws(NameError) in try resolve(name) }
+        }.whenSuccess(then)
+    }
+
+    /// Looks nothing up any more; who waits is not told.
+    public func close() { pool.shutdownGracefully { _ in } }
 }
 
 extension IPAddress {
