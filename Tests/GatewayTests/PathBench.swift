@@ -133,6 +133,14 @@ final class PathBench {
         return outcomes
     }
 
+    /// Takes what came to UDP 1701 through the path as one batch.
+    @discardableResult
+    func receiveClear(_ list: [[UInt8]], path: OuterPath = PathBench.path) -> [Outcome] {
+        load(list, path: path)
+        packets.receiveClear(&batch, now: now)
+        return outcomes
+    }
+
     /// The client sends UDP datagrams, as one batch.
     @discardableResult
     func receive(datagrams list: [[UInt8]]) -> [Outcome] { receive(sealed: list.map { seal($0) }) }

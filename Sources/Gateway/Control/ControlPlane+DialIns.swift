@@ -38,6 +38,7 @@ extension ControlPlane {
                 case .none: "as IP protocol 50"
                 case .udpOfIKE: "to UDP 500"
                 case .udp: "to UDP 4500"
+                case .clear: "to UDP 1701, in clear"
                 }
             noteFailure(of: peer, .espNeverCame, .ipsec, detail: "they were to come \(form)", now: now)
         case .used: noteFailure(of: peer, .tunnelNeverCame, .ipsec, now: now)
@@ -107,7 +108,7 @@ extension ControlPlane {
     /// What an end before the session was up means; nil where it is no failure of its own.
     private static func failure(_ end: SessionEnd, at progress: PPPProgress) -> (FailureReason, detail: String)? {
         switch end {
-        case .operatorHangUp, .shutdown, .initialContact, .policyForbids: return nil
+        case .operatorHangUp, .shutdown, .initialContact, .policyForbids, .clearEnded: return nil
         case .peerUnresponsive: return (.clientSilent, "")
         case .link(let reason): return failure(reason, at: progress)
         case .tunnel(let reason):

@@ -36,7 +36,8 @@ extension ControlPlane {
         note(
             Failure(
                 reason: reason, step: step, remote: known?.path.remote, local: known?.path.local,
-                identity: known.map { "\($0.identity)" } ?? "", user: user, client: known?.client, detail: detail),
+                identity: (known?.identity).map { "\($0)" } ?? "", user: user, client: known?.client, detail: detail,
+                isStranger: known?.clear?.isProven == false),
             now: now)
     }
 

@@ -11,7 +11,7 @@ extension ControlPlane {
         switch event {
         case .peerEstablished(let established): peerEstablished(established, now: now)
         case .initialContact(let peer): initialContact(peer, now: now)
-        case .peerMoved(let peer, let path): move(peer, to: path)
+        case .peerMoved(let peer, let path): move(peer, to: path, now: now)
         case .quickModeRequested(let request): quickModeRequested(request, now: now)
         case .securityAssociationReady(let association): install(association, now: now)
         case .securityAssociationConfirmed(let peer, let inboundSPI): confirm(peer, inboundSPI, now: now)
@@ -162,6 +162,7 @@ extension ControlPlane {
                 outboundParameters: outbound)
         )
         peers[child.peer] = peer
+        endClearPeers(at: peer.path.remote.address, now: now)
         counters.count(.quickModes)
         log.info(
             "IPsec SAs negotiated",
@@ -244,7 +245,7 @@ extension ControlPlane {
         ike.deletePeer(identifier, now: now, using: &random)
     }
 
-    private mutating func peerEnded(_ identifier: PeerID, now: Instant) {
+    mutating func peerEnded(_ identifier: PeerID, now: Instant) {
         guard let peer = peers[identifier] else { return }
         // Its sessions end by this, each with its event, which comes before the peer is forgotten.
         l2tp.peerEnded(identifier.rawValue, now: now)
@@ -254,6 +255,7 @@ extension ControlPlane {
         releasePeerSlot(peer.slot, worker: peer.worker)
         forgetPeerDeadline(identifier)
         peers[identifier] = nil
+        if peer.clear != nil { clearPeers[peer.path] = nil }
         log.info("peer is gone", metadata: ["peer": "\(identifier)", "from": "\(peer.path.remote)"])
     }
 
@@ -263,6 +265,7 @@ extension ControlPlane {
         guard (peer.tunnelCount == 0 && !peer.hasTunnels) || peer.farewell != nil else { return }
         concludeDialIn(of: identifier, now: now)
         sendTunnelMessages()
+        if peer.clear != nil { return peerEnded(identifier, now: now) }
         ike.deletePeer(identifier, now: now, using: &random)
     }
 
@@ -276,13 +279,14 @@ extension ControlPlane {
             "client moved",
             metadata: ["peer": "\(identifier)", "to": "\(path.remote)", "user": "\(userName(of: identifier))"])
         peers[identifier]?.path = path
+        endClearPeers(at: path.remote.address, now: now)
         let port = known.encapsulation == .udpOfIKE ? IKEPort.plain : IKEPort.encapsulated
         ike.peerMoved(
             identifier, to: IKEPath(local: Endpoint(address: path.local, port: port), remote: path.remote), now: now)
     }
 
     /// An authentic IKE message came from elsewhere: the worker is told, so that ESP goes there too.
-    private mutating func move(_ identifier: PeerID, to path: IKEPath) {
+    private mutating func move(_ identifier: PeerID, to path: IKEPath, now: Instant) {
         guard let peer = peers[identifier], peer.isInstalled else { return }
         // A NAT has another port for each of ours: only IKE by the port that ESP goes by tells where that goes.
         switch (peer.encapsulation, path.local.port) {
@@ -292,6 +296,7 @@ extension ControlPlane {
         let moved = OuterPath(remote: path.remote, local: path.local.address)
         guard peer.path != moved else { return }
         peers[identifier]?.path = moved
+        endClearPeers(at: moved.remote.address, now: now)
         put(
             .command(
                 worker: peer.worker, .movePeer(slot: peer.slot, path: moved, encapsulation: peer.encapsulation)))

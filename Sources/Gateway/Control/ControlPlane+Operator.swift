@@ -25,11 +25,12 @@ extension ControlPlane: OperatorState {
             bytesOut: session.traffic.bytesOut.load(ordering: .relaxed),
             packetsIn: session.traffic.packetsIn.load(ordering: .relaxed),
             packetsOut: session.traffic.packetsOut.load(ordering: .relaxed),
-            ikeCipher: peer.map { "\($0.ikeSuite)" } ?? "",
+            ikeCipher: (peer?.ikeSuite).map { "\($0)" } ?? "",
             espCipher: (peer?.current?.suite).map { "\($0)" } ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
             espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "", l2tpTunnel: session.tunnel.value,
             l2tpSession: session.l2tp.value,
-            authentication: session.authentication.map { PPPAuthentication($0).rawValue } ?? "")
+            authentication: session.authentication.map { PPPAuthentication($0).rawValue } ?? "",
+            protection: peer?.protection ?? "")
     }
 
     func tunnels() -> [TunnelRecord] {
@@ -46,9 +47,9 @@ extension ControlPlane: OperatorState {
             outerAddress: peer.map { "\($0.path.remote.address)" } ?? "", outerPort: peer?.path.remote.port ?? 0,
             l2tpPort: tunnel.peer.port, since: date(tunnel.since), users: members.map(\.user),
             sessions: members.map(\.id), bytesIn: sum(\.bytesIn), bytesOut: sum(\.bytesOut),
-            packetsIn: sum(\.packetsIn), packetsOut: sum(\.packetsOut), ikeCipher: peer.map { "\($0.ikeSuite)" } ?? "",
+            packetsIn: sum(\.packetsIn), packetsOut: sum(\.packetsOut), ikeCipher: (peer?.ikeSuite).map { "\($0)" } ?? "",
             espCipher: (peer?.current?.suite).map { "\($0)" } ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
-            espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "")
+            espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "", protection: peer?.protection ?? "")
     }
 
     func statistics() -> StatisticsRecord {

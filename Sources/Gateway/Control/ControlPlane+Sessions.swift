@@ -16,6 +16,7 @@ extension ControlPlane {
             peers[peer]?.tunnelCount += 1
             setPeerDeadline(nil, peer: peer)
             advanceDialIn(of: peer, to: .tunnel)
+            noteSoftAssociation(of: peer)
             log.info(
                 "tunnel established",
                 metadata: [
@@ -53,7 +54,8 @@ extension ControlPlane {
         peers[identifier]?.tunnelCount = left
         guard left == 0 else { return }
         // Without a tunnel the peer's SAs are of no use for long; one that we hang up loses them in a moment.
-        let delay = peer.farewell == nil ? Self.idlePeerDuration : Self.lastWordDuration
+        let isOver = peer.farewell != nil || peer.clear?.isProven == false
+        let delay = isOver ? Self.lastWordDuration : Self.idlePeerDuration
         setPeerDeadline(now + delay, peer: identifier)
     }
 
@@ -67,12 +69,18 @@ extension ControlPlane {
             noteFailure(of: identifier, .policyForbids, .call, now: now)
             return l2tp.disconnectSession(session.id, result: .disconnect(.administrative), now: now)
         }
+        guard let link = linkConfiguration(isInClear: peer.clear != nil) else {
+            noteFailure(
+                of: identifier, .noCommonAuthentication, .userAuthentication,
+                detail: "PAP would show the password, and nothing else is configured", now: now)
+            return l2tp.disconnectSession(session.id, result: .disconnect(.administrative), now: now)
+        }
         advanceDialIn(of: identifier, to: .session)
         let name = nextSessionIdentifier()
         let slot = allocateSessionSlot(worker: peer.worker)
         let client = ClientSession(
             identifier: name, peer: identifier, tunnel: session.id.tunnel, l2tp: session.id, worker: peer.worker,
-            slot: slot, traffic: SessionTraffic(), link: PPPLink(configuration: configuration.pppLink))
+            slot: slot, traffic: SessionTraffic(), link: PPPLink(configuration: link))
         clientSessions[name] = client
         sessionsByL2TP[session.id] = name
         put(

@@ -64,6 +64,11 @@ struct ControlPlane: ~Copyable {
     /// The revision of the policy that sessions were last measured by.
     var policyEnforced = 0
     var isShuttingDown = false
+    /// Whether L2TP may come without IPsec now.
+    var clearL2TP: ClearL2TP
+    /// The peers that speak in clear.
+    var clearPeers: [OuterPath: PeerID] = [:]
+    var lastClearPeer: UInt64 = 0
     /// Whether the TUN interface was taken away from under us: the gateway has to end.
     var isInterfaceGone = false
     /// Sessions that operators asked to hang up.
@@ -94,6 +99,7 @@ struct ControlPlane: ~Copyable {
         let policy = try ActivePolicy(configuration.securityPolicy, in: configuration.policyEnvironment)
         self.configuration = configuration
         self.policy = policy
+        clearL2TP = configuration.clearL2TP
         (self.users, self.pool) = (users, pool)
         self.routes = routes
         tunnelTable = tunnels
@@ -120,6 +126,7 @@ struct ControlPlane: ~Copyable {
                 message.span.bytes, from: path.remote, to: Endpoint(address: path.local, port: port), now: now,
                 using: &random)
         case .control(let peer, let remotePort, let message):
+            noteClearMessage(of: PeerID(rawValue: peer), byteCount: message.count)
             advanceDialIn(of: PeerID(rawValue: peer), to: .tunnelling)
             l2tp.receive(
                 message.span.bytes, from: L2TPPeer(id: peer, port: remotePort), now: now, using: &random)
@@ -148,6 +155,10 @@ struct ControlPlane: ~Copyable {
         case .acquire(let match): acquire(match, now: now)
         case .outsideSelector(let peer, let index, let flow, let count):
             audit(PeerID(rawValue: peer), index, flow, count: count)
+        case .stranger(let message, let path):
+            receiveFromStranger(message, path: path, now: now)
+        case .clearPortFailed(let reason):
+            log.error("L2TP in clear cannot be served", metadata: ["error": "\(reason)"])
         case .interfaceGone:
             isInterfaceGone = true
         }
@@ -225,7 +236,8 @@ struct ControlPlane: ~Copyable {
     mutating func sendTunnelMessages() {
         var writer = ByteWriter()
         while let destination = l2tp.pollTransmit(into: &writer) {
-            if let peer = peers[PeerID(rawValue: destination.id)], peer.isInstalled {
+            let identifier = PeerID(rawValue: destination.id)
+            if let peer = peers[identifier], peer.isInstalled, maySend(writer.bytes.count, to: identifier) {
                 put(
                     .command(
                         worker: peer.worker,
@@ -331,4 +343,10 @@ enum ControlEvent: UInt8, CaseIterable, Sendable {
     case tunnelCallsFailed
     /// PPP frames of sessions that are not there, or no more.
     case strayFrames
+    /// Requests in clear that were not heard: L2TP in clear is refused, or its sender's address has SAs.
+    case clearRequestsRefused
+    /// Requests in clear beyond a limit, and peers that made room for others.
+    case clearRequestsLimited
+    /// Messages to a peer in clear that has yet to show that it gets them, and was sent enough.
+    case clearAnswersHeldBack
 }

@@ -52,10 +52,13 @@ struct Peer {
     var needsKeepalives = false
     /// Whether the worker knows it: from its first IPsec SA on.
     var isInstalled = false
-    var identity: IKEIdentity
+    /// Who it is by IKE; nil for a soft association's peer, which is whoever sends from there.
+    var identity: IKEIdentity?
     /// What kind of client it is, where its vendor ids tell.
     var client: FailedClientKind?
-    var ikeSuite: PhaseOneSuite
+    var ikeSuite: PhaseOneSuite?
+    /// What there is to know of a peer without IPsec; nil for one with.
+    var clear: ClearPeer?
     /// Both cookies of its newest IKE SA; nil when that is gone.
     var cookies: IKECookies?
     /// The oldest first; the last confirmed one is used for sending.
@@ -73,6 +76,14 @@ struct Peer {
 
     /// Whether it has SAs of configured tunnels.
     var hasTunnels: Bool { associations.contains { $0.tunnel != nil } }
+}
+
+/// A peer that speaks L2TP in clear, at the other end of a soft association.
+struct ClearPeer {
+    /// Whether it has shown that it gets what we send there: it has finished the setup of a tunnel.
+    var isProven = false
+    /// How many bytes it may be sent until then.
+    var budgetBytes = 0
 }
 
 /// A dial-in of a peer's that has yet to come to a session, or to a failure that is told.
@@ -134,6 +145,7 @@ enum SessionEnd: Equatable, CustomStringConvertible {
     case initialContact
     case peerUnresponsive
     case policyForbids
+    case clearEnded
 
     var description: String {
         switch self {
@@ -143,6 +155,7 @@ enum SessionEnd: Equatable, CustomStringConvertible {
         case .shutdown: "gateway shuts down"
         case .policyForbids: "policy forbids it"
         case .peerUnresponsive: "peer does not answer (dead peer detection)"
+        case .clearEnded: "no longer let in without IPsec"
         case .initialContact: "client began anew (INITIAL-CONTACT)"
         }
     }

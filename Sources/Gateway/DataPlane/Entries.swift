@@ -36,6 +36,8 @@ enum OuterEncapsulation: Sendable {
     /// In UDP 500, behind the eight zero bytes of draft-ietf-ipsec-udp-encaps-00. Such peers live at the worker that reads
     /// port 500.
     case udpOfIKE
+    /// Not at all: a soft association, whose L2TP comes as plain UDP. Such peers live at the worker that reads port 1701.
+    case clear
 }
 
 /// What a worker knows of a peer: where it is, by which SAs it is sent to, and its sessions.

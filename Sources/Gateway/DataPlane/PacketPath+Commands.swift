@@ -11,12 +11,14 @@ extension PacketPath {
         case .addPeer(let slot, let identifier, let path, let encapsulation):
             outboundCount &-= peers[slot]?.pointee.outboundCount ?? 0
             peers.insert(PeerEntry(identifier: identifier, path: path, encapsulation: encapsulation), at: slot)
+            if encapsulation == .clear { clearPeers[path] = slot }
         case .movePeer(let slot, let path, let encapsulation):
             guard let peer = peers[slot] else { break }
             peer.pointee.path = path
             peer.pointee.encapsulation = encapsulation
         case .removePeer(let slot):
             outboundCount &-= peers[slot]?.pointee.outboundCount ?? 0
+            if let peer = peers[slot], peer.pointee.encapsulation == .clear { clearPeers[peer.pointee.path] = nil }
             peers.remove(at: slot)
         case .installInbound(let parameters, let peer):
             return install(inbound: parameters, peer: peer)
@@ -42,7 +44,7 @@ extension PacketPath {
             heldDue.append(tunnel)
         case .dropHeld(let tunnel):
             dropHeld(of: tunnel)
-        case .sendControl, .sendFrame, .sendKeepalive, .stop:
+        case .sendControl, .sendFrame, .sendKeepalive, .serveClear, .stop:
             break
         }
         return true

@@ -16,6 +16,8 @@ enum Disposition: Sendable {
     case sendInUDPOfIKE
     /// It goes to its peer as IP protocol 50.
     case sendRaw
+    /// It goes to its peer in clear, from UDP 1701.
+    case sendClear
     /// It goes to another worker, which owns the session.
     case handOver(worker: Int)
     /// It does not fit where it goes: it must be cut, or its sender be told.
@@ -73,6 +75,10 @@ struct PacketPath: ~Copyable {
     var auditTold = Instant.zero
     var auditCount: UInt64 = 0
     var peers = SlotTable<PeerEntry>()
+    /// The slots of peers without IPsec, which only their path tells apart.
+    var clearPeers: [OuterPath: Int] = [:]
+    var strangersSince = Instant.zero
+    var strangersTold = 0
     var sessions = SlotTable<SessionEntry>()
     var random = RandomBlock()
     var drops = Counters<PacketPathDrop>()
@@ -86,7 +92,7 @@ struct PacketPath: ~Copyable {
     var reports: [WorkerReport] = []
     private var unknownSPIsSince = Instant.zero
     private var unknownSPIsTold = 0
-    private let dispositions: UnsafeMutablePointer<Disposition>
+    let dispositions: UnsafeMutablePointer<Disposition>
     private let capacity: Int
 
     init(worker: Int, routes: RouteTable, tunnels: TunnelTable = .empty, batchCapacity: Int) {
@@ -227,6 +233,13 @@ struct PacketPath: ~Copyable {
         // The UDP checksum is not looked at: a NAT has spoilt it, and ESP has vouched for every byte (RFC 3948 section 3.1.2).
         packet.count = length
         packet.removeFirst(Self.udpHeaderLength)
+        return receiveL2TP(&packet, from: peer, remotePort: remotePort, now: now)
+    }
+
+    /// Takes an L2TP message; an IP packet in it goes on.
+    mutating func receiveL2TP(
+        _ packet: inout Packet, from peer: UnsafeMutablePointer<PeerEntry>, remotePort: UInt16, now: Instant
+    ) -> Bool {
         switch L2TPDataHeader.parse(packet) {
         case .control:
             report(
@@ -385,6 +398,7 @@ struct PacketPath: ~Copyable {
     mutating func sendL2TP(
         _ packet: inout Packet, to peer: UnsafeMutablePointer<PeerEntry>, remotePort: UInt16
     ) -> Disposition {
+        if peer.pointee.encapsulation == .clear { return address(&packet, to: peer) }
         guard let association = peer.pointee.outbound else { return drop(.noOutboundAssociation) }
         packet.prepend(Self.udpHeaderLength)
         packet.store(Self.l2tpPort, at: 0)
@@ -428,7 +442,7 @@ struct PacketPath: ~Copyable {
         guard traffic == peer.pointee.trafficAtKeepalive else { return .done }
         packet.path = peer.pointee.path
         switch peer.pointee.encapsulation {
-        case .none: return .done
+        case .none, .clear: return .done
         case .udp: return .sendInUDP
         case .udpOfIKE: return .sendInUDPOfIKE
         }
@@ -439,6 +453,7 @@ struct PacketPath: ~Copyable {
         packet.path = peer.pointee.path
         switch peer.pointee.encapsulation {
         case .none: return .sendRaw
+        case .clear: return .sendClear
         case .udp: return .sendInUDP
         case .udpOfIKE:
             packet.prepend(Self.nonIKEMarkerLength)

@@ -56,4 +56,8 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case notInstalled
     /// A message from the control loop for a peer or session that is gone.
     case messageForGone
+    /// L2TP in clear of somebody who has no tunnel, and does not ask for one.
+    case clearStranger
+    /// Somebody without IPsec asks for a tunnel, and too many have just done so.
+    case tooManyStrangers
 }

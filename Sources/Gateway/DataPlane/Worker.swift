@@ -10,6 +10,8 @@ struct WorkerPorts {
     let ike: UDPSocket?
     /// IP protocol 50.
     let raw: RawSocket
+    /// UDP 1701, where the policy lets L2TP in without IPsec; the worker ``IKEPort/worker`` has it.
+    let clear: UDPSocket?
     /// The inside.
     let tun: TUNQueue
     /// Packets that the other workers hand to this one, by the other's number.
@@ -52,6 +54,7 @@ final class Worker {
         static let ike = 2
         static let raw = 3
         static let tun = 4
+        static let clear = 5
     }
 
     private let index: Int
@@ -62,6 +65,7 @@ final class Worker {
     private let localAddress: IPv4Address
     private let poller: Poller
     private var path: PacketPath
+    private var clear: UDPSocket?
     private var batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
     private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
     /// For a message to the sender of what does not fit.
@@ -89,6 +93,8 @@ final class Worker {
         if let ike = ports.ike { try poller.add(ike, token: Token.ike) }
         try poller.add(ports.raw, token: Token.raw)
         try poller.add(ports.tun, token: Token.tun)
+        clear = ports.clear
+        if let clear { try poller.add(clear, token: Token.clear) }
     }
 
     /// Works until it is told to stop.
@@ -105,6 +111,7 @@ final class Worker {
             if ready.contains(Token.ike) { receiveIKE(now: now) }
             if ready.contains(Token.encapsulated) { receiveEncapsulated(now: now) }
             if ready.contains(Token.raw) { receiveRaw(now: now) }
+            if ready.contains(Token.clear) { receiveClear(now: now) }
             if ready.contains(Token.tun) { receiveInside(now: now) }
             tellControlLoop()
         }
@@ -141,6 +148,31 @@ final class Worker {
         keepOurs()
         path.receive(&batch, by: .none, now: now)
         deliver()
+    }
+
+    private func receiveClear(now: Instant) {
+        guard let clear else { return }
+        batch.reset()
+        _ = clear.receive(into: &batch)
+        carryOutCommands()
+        keepOurs()
+        path.receiveClear(&batch, now: now)
+        deliver()
+    }
+
+    /// Opens or closes UDP 1701.
+    private func serveClear(_ isServed: Bool) {
+        guard isServed != (clear != nil) else { return }
+        if let clear { try? poller.remove(clear) }
+        clear = nil
+        guard isServed else { return }
+        do throws(SystemError) {
+            let socket = try UDPSocket(port: PacketPath.l2tpPort, batchCapacity: Self.batchCapacity)
+            try poller.add(socket, token: Token.clear)
+            clear = socket
+        } catch {
+            path.report(.clearPortFailed("\(error)"))
+        }
     }
 
     /// Keeps the packets that came to one of our endpoints.
@@ -210,7 +242,7 @@ final class Worker {
         for position in 0..<batch.count {
             switch path.disposition(position) {
             case .done, .deliver: break
-            case .sendInUDP, .sendInUDPOfIKE, .sendRaw: send(path.disposition(position), batch[position])
+            case .sendInUDP, .sendInUDPOfIKE, .sendRaw, .sendClear: send(path.disposition(position), batch[position])
             case .handOver(let worker): handedOver |= handOver(batch[position], to: worker)
             case .tooLarge(let place, let mtuBytes): sendTooLarge(batch[position], to: place, mtuBytes: mtuBytes)
             }
@@ -223,6 +255,7 @@ final class Worker {
         _ = ports.encapsulated.flush()
         _ = ports.raw.flush()
         _ = ports.ike?.flush()
+        _ = clear?.flush()
     }
 
     /// Returns the bit of the worker to be woken.
@@ -290,6 +323,7 @@ final class Worker {
         case .sendInUDP: _ = ports.encapsulated.stage(packet)
         case .sendInUDPOfIKE: _ = ports.ike?.stage(packet)
         case .sendRaw: _ = ports.raw.stage(packet)
+        case .sendClear: _ = clear?.stage(packet)
         case .done, .deliver, .handOver, .tooLarge: break
         }
     }
@@ -318,6 +352,7 @@ final class Worker {
             case .sendKeepalive(let peer):
                 guard let record = path.peers[peer] else { continue }
                 sendMessage(PacketPath.keepalive) { packet in path.sendKeepalive(&packet, to: record) }
+            case .serveClear(let isServed): serveClear(isServed)
             case .stop:
                 isStopped = true
             default:

@@ -44,6 +44,8 @@ enum WorkerCommand: Sendable {
     case sendHeld(tunnel: Int)
     /// What waits for an SA of the tunnel is not going to get one soon.
     case dropHeld(tunnel: Int)
+    /// L2TP in clear may come from now on, or no more: the worker that has UDP 1701 opens or closes it.
+    case serveClear(Bool)
     case stop
 }
 
@@ -79,6 +81,10 @@ enum WorkerReport: Sendable {
     case acquire(TunnelTable.Match)
     /// A packet came by an SA that is not for it; told again only after ``PacketPath/auditInterval``, with how many there were.
     case outsideSelector(peer: UInt64, SecurityParameterIndex, PacketFlow, count: UInt64)
+    /// A control message that came in clear, from somebody who is no peer. At most ``PacketPath/strangersMaximum`` a second.
+    case stranger(message: [UInt8], path: OuterPath)
+    /// UDP 1701 could not be opened, for this reason.
+    case clearPortFailed(String)
     /// The TUN interface was taken away: nothing comes or goes any more.
     case interfaceGone
 }

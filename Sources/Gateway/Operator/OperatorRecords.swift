@@ -36,12 +36,15 @@ public struct SessionRecord: Codable, Equatable, Sendable, Identifiable {
     public var l2tpSession: UInt16
     /// How the user authenticated: `mschapv2`, `chap` or `pap`.
     public var authentication: String
+    /// How the client's packets are protected: `esp`, `ah`, `ah+esp`, or `none` for a soft association.
+    public var protection: String
 
     /// A session's record.
     public init(
         id: UInt64, user: String, outerAddress: String, outerPort: UInt16, innerAddress: String, since: Date,
         bytesIn: UInt64, bytesOut: UInt64, packetsIn: UInt64, packetsOut: UInt64, ikeCipher: String, espCipher: String,
-        ikeSA: String, espSA: String, l2tpTunnel: UInt16, l2tpSession: UInt16, authentication: String
+        ikeSA: String, espSA: String, l2tpTunnel: UInt16, l2tpSession: UInt16, authentication: String,
+        protection: String = "esp"
     ) {
         (self.id, self.user, self.since) = (id, user, since)
         (self.outerAddress, self.outerPort, self.innerAddress) = (outerAddress, outerPort, innerAddress)
@@ -49,6 +52,7 @@ public struct SessionRecord: Codable, Equatable, Sendable, Identifiable {
         (self.packetsIn, self.packetsOut) = (packetsIn, packetsOut)
         (self.ikeCipher, self.espCipher, self.ikeSA, self.espSA) = (ikeCipher, espCipher, ikeSA, espSA)
         (self.l2tpTunnel, self.l2tpSession, self.authentication) = (l2tpTunnel, l2tpSession, authentication)
+        self.protection = protection
     }
 }
 
@@ -88,13 +92,17 @@ public struct TunnelRecord: Codable, Equatable, Sendable, Identifiable {
     public var ikeSA: String
     /// The SPIs of the IPsec SAs in hexadecimal, `inbound:outbound`.
     public var espSA: String
+    /// How its packets are protected: `esp`, `ah`, `ah+esp`, or `none` for a soft association.
+    public var protection: String
 
     /// A tunnel's record.
     public init(
         id: UInt16, remoteID: UInt16, hostName: String, outerAddress: String, outerPort: UInt16, l2tpPort: UInt16,
         since: Date, users: [String], sessions: [UInt64], bytesIn: UInt64, bytesOut: UInt64, packetsIn: UInt64,
-        packetsOut: UInt64, ikeCipher: String, espCipher: String, ikeSA: String, espSA: String
+        packetsOut: UInt64, ikeCipher: String, espCipher: String, ikeSA: String, espSA: String,
+        protection: String = "esp"
     ) {
+        self.protection = protection
         (self.id, self.remoteID, self.hostName, self.since) = (id, remoteID, hostName, since)
         (self.outerAddress, self.outerPort, self.l2tpPort) = (outerAddress, outerPort, l2tpPort)
         (self.users, self.sessions) = (users, sessions)

@@ -10,14 +10,14 @@ public enum OperatorTables {
                 "\(session.id)", session.user, outer(session.outerAddress, session.outerPort), session.innerAddress,
                 time(session.since), TextTable.bytes(session.bytesIn), TextTable.bytes(session.bytesOut),
                 "\(session.packetsIn)", "\(session.packetsOut)", session.ikeCipher, session.espCipher, session.ikeSA,
-                session.espSA, "\(session.l2tpTunnel)/\(session.l2tpSession)",
+                session.espSA, "\(session.l2tpTunnel)/\(session.l2tpSession)", session.protection,
             ]
         }
         return TextTable.lines(
             [
                 ("ID", .right), ("USER", .left), ("OUTER", .left), ("INNER", .left), ("SINCE", .left),
                 ("IN", .right), ("OUT", .right), ("PACKETS IN", .right), ("PACKETS OUT", .right), ("IKE", .left),
-                ("ESP", .left), ("IKE SA", .left), ("ESP SA", .left), ("L2TP", .left),
+                ("ESP", .left), ("IKE SA", .left), ("ESP SA", .left), ("L2TP", .left), ("PROTECTION", .left),
             ], rows)
     }
 
@@ -29,7 +29,7 @@ public enum OperatorTables {
                 "\(tunnel.id)", "\(tunnel.remoteID)", tunnel.hostName, outer(tunnel.outerAddress, tunnel.outerPort),
                 "\(tunnel.l2tpPort)", time(tunnel.since), tunnel.users.joined(separator: ","),
                 TextTable.bytes(tunnel.bytesIn), TextTable.bytes(tunnel.bytesOut), "\(tunnel.packetsIn)",
-                "\(tunnel.packetsOut)", tunnel.ikeCipher, tunnel.espCipher, tunnel.ikeSA, tunnel.espSA,
+                "\(tunnel.packetsOut)", tunnel.ikeCipher, tunnel.espCipher, tunnel.ikeSA, tunnel.espSA, tunnel.protection,
             ]
         }
         return TextTable.lines(
@@ -37,6 +37,7 @@ public enum OperatorTables {
                 ("ID", .right), ("REMOTE ID", .right), ("HOST", .left), ("OUTER", .left), ("L2TP PORT", .right),
                 ("SINCE", .left), ("USERS", .left), ("IN", .right), ("OUT", .right), ("PACKETS IN", .right),
                 ("PACKETS OUT", .right), ("IKE", .left), ("ESP", .left), ("IKE SA", .left), ("ESP SA", .left),
+                ("PROTECTION", .left),
             ], rows)
     }
 

@@ -313,7 +313,7 @@ extension PacketPathFuzz.Bench {
         case .sendInUDP:
             require(accounted == before, "what is sent is not dropped")
             open(sent: bytes)
-        case .deliver, .sendRaw, .sendInUDPOfIKE, .handOver, .tooLarge(.association, _):
+        case .deliver, .sendRaw, .sendInUDPOfIKE, .sendClear, .handOver, .tooLarge(.association, _):
             fatalError("property violated: a packet from inside went elsewhere")
         }
         batch.reset()

@@ -18,8 +18,9 @@ extension SimulatedGateway {
         }
         if isSettled { found += workerViolations(sessions) }
         for session in sessions where plane.peers[session.peer] == nil { found.append("a session without its peer") }
-        if plane.ike.peerCount != plane.peers.count {
-            found.append("IKE has \(plane.ike.peerCount) peers of \(plane.peers.count)")
+        let secured = plane.peers.values.count { $0.clear == nil }
+        if plane.ike.peerCount != secured {
+            found.append("IKE has \(plane.ike.peerCount) peers of \(secured)")
         }
         let associations = plane.peers.values.reduce(0) { $0 + $1.associations.count }
         if plane.ike.securityAssociationCount != associations {
@@ -77,6 +78,7 @@ extension SimulatedGateway {
         counts["sessions"] = plane.clientSessions.count
         counts["sessions by L2TP"] = plane.sessionsByL2TP.count
         counts["peers"] = plane.peers.count
+        counts["peers in clear"] = plane.clearPeers.count
         counts["leases"] = plane.pool.leasedCount
         counts["IKE peers"] = plane.ike.peerCount
         counts["IKE peers by key"] = plane.ike.peersByKey.count
@@ -96,6 +98,7 @@ extension SimulatedGateway {
         for (index, worker) in workers.enumerated() {
             counts["worker \(index)'s sessions"] = worker.path.sessions.count
             counts["worker \(index)'s peers"] = worker.path.peers.count
+            counts["worker \(index)'s peers in clear"] = worker.path.clearPeers.count
             counts["worker \(index)'s SAs"] = worker.path.inboundTable.count
         }
         return counts.filter { $0.value != 0 }

@@ -32,6 +32,8 @@ final class SimulatedClient {
     var echoInterval = Duration.seconds(10)
     /// Dials again whenever it is down.
     var wantsIn = false
+    /// Speaks L2TP without IPsec.
+    var isInClear = false
     private(set) var stage = Stage.idle
     private(set) var hasVanished = false
     private(set) var attempts = 0
@@ -77,7 +79,7 @@ final class SimulatedClient {
         attemptDeadline = now + Self.attemptDuration
         stage = .securing
         ike = IKEInitiator(settings, generator: SeededGenerator(generator.next()))
-        ike.start(now: now)
+        if isInClear { startTunnel(now: now) } else { ike.start(now: now) }
         flush(now: now)
     }
 
@@ -177,6 +179,8 @@ final class SimulatedClient {
         guard !hasVanished else { return }
         if bytes == [0xff] {
             keepalivesReceived += 1
+        } else if port == 1701 {
+            if isInClear { receiveL2TP(bytes, now: now) }
         } else if port == 500, bytes.starts(with: Self.nonIKEMarker), !settings.natTraversal.floats {
             receiveESP(Array(bytes.dropFirst(8)), now: now)
         } else if port == 500 {
@@ -197,7 +201,10 @@ final class SimulatedClient {
         else { return }
         association.isReady = true
         guard number(datagram[0..<2]) == 1701, number(datagram[2..<4]) == l2tpPort else { return }
-        let message = Array(datagram.dropFirst(8))
+        receiveL2TP(Array(datagram.dropFirst(8)), now: now)
+    }
+
+    private func receiveL2TP(_ message: [UInt8], now: Instant) {
         if message[0] & 0x80 != 0 {
             receiveControl(message, now: now)
         } else {
@@ -296,7 +303,7 @@ final class SimulatedClient {
             farewells.append(.deleteIKE)
         }
         guard stage == .tunnelling || stage == .linking || stage == .up else { return }
-        if tunnel?.stage == .ended || link?.stage == .ended || associations.isEmpty { end(now: now) }
+        if tunnel?.stage == .ended || link?.stage == .ended || associations.isEmpty && !isInClear { end(now: now) }
     }
 
     // MARK: Sending
@@ -314,6 +321,7 @@ final class SimulatedClient {
     }
 
     private func sendL2TP(_ message: [UInt8]) {
+        if isInClear { return outbox.append(Outgoing(port: 1701, bytes: message)) }
         sendUDP(be16(l2tpPort) + be16(1701) + be16(8 + message.count) + [0, 0] + message)
     }
 

@@ -70,16 +70,30 @@ final class SimulatedGateway {
     /// A datagram to one of our ports.
     func receive(_ datagram: Datagram, now: Instant) {
         let path = OuterPath(remote: datagram.from, local: datagram.to.address)
+        if !datagram.isRaw, datagram.to.port == PacketPath.l2tpPort { return receiveClear(datagram, path, now: now) }
         let encapsulation: OuterEncapsulation =
             datagram.isRaw ? .none : datagram.to.port == IKEPort.plain ? .udpOfIKE : .udp
         let worker = workers[encapsulation == .udpOfIKE ? IKEPort.worker : steer(datagram.bytes)]
         load(datagram.bytes, path: path, into: &worker.batch)
         switch encapsulation {
-        case .none: break
+        case .none, .clear: break
         case .udp: worker.path.separateIKE(&worker.batch, port: IKEPort.encapsulated)
         case .udpOfIKE: worker.path.separateESP(&worker.batch, port: IKEPort.plain)
         }
         worker.path.receive(&worker.batch, by: encapsulation, now: now)
+        takeDelivered(worker, now: now)
+    }
+
+    /// A datagram to UDP 1701, which nobody reads unless the policy says so.
+    private func receiveClear(_ datagram: Datagram, _ path: OuterPath, now: Instant) {
+        guard plane.clearL2TP == .permitted else { return }
+        let worker = workers[IKEPort.worker]
+        load(datagram.bytes, path: path, into: &worker.batch)
+        worker.path.receiveClear(&worker.batch, now: now)
+        takeDelivered(worker, now: now)
+    }
+
+    private func takeDelivered(_ worker: WorkerBox, now: Instant) {
         for position in 0..<worker.batch.count {
             guard case .deliver = worker.path.disposition(position) else { continue }
             delivered.append([UInt8](copying: worker.batch[position].span))
@@ -109,7 +123,8 @@ final class SimulatedGateway {
         switch worker.path.disposition(0) {
         case .handOver(let other): receiveInside(bytes, worker: other, now: now)
         case .tooLarge: tooLarge += 1
-        case .sendInUDP, .sendInUDPOfIKE, .sendRaw, .done, .deliver: put(worker.path.disposition(0), worker.batch[0])
+        case .sendInUDP, .sendInUDPOfIKE, .sendRaw, .sendClear, .done, .deliver:
+            put(worker.path.disposition(0), worker.batch[0])
         }
         takeReports(worker, now: now)
     }
@@ -222,6 +237,7 @@ final class SimulatedGateway {
         case .sendInUDP: put(packet, port: IKEPort.encapsulated)
         case .sendInUDPOfIKE: put(packet, port: IKEPort.plain)
         case .sendRaw: put(packet, port: 0)
+        case .sendClear: put(packet, port: PacketPath.l2tpPort)
         case .done, .deliver, .handOver, .tooLarge: break
         }
     }

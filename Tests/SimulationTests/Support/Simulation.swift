@@ -38,7 +38,7 @@ final class Simulation {
     /// - Parameter configuration: Lines of YAML beside the key and the users.
     init(
         seed: UInt64 = 1, users: Int = 8, workers: Int = 2, fixedAddresses: [Int: String] = [:],
-        configuration: String = ""
+        configuration: String = "", clearL2TP: ClearL2TP = .refused
     ) throws {
         let list = (0..<users).map { index in
             let address = fixedAddresses[index].map { ", address: \($0)" } ?? ""
@@ -48,7 +48,9 @@ final class Simulation {
         let loaded = try ConfigurationLoader.load(text: text, name: "simulation", environment: [:])
         self.seed = seed
         generator = SeededGenerator(seed)
-        gateway = try SimulatedGateway(loaded.configuration, workerCount: workers, seed: generator.next(), now: now)
+        var settings = loaded.configuration
+        settings.clearL2TP = clearL2TP
+        gateway = try SimulatedGateway(settings, workerCount: workers, seed: generator.next(), now: now)
     }
 
     // MARK: Who is there
