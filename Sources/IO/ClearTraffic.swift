@@ -221,6 +221,7 @@ struct ClearTrafficText {
 
     /// A name as far as nftables takes it in a comment, of at most 128 bytes.
     private static func comment(_ name: String) -> String {
-        String(decoding: name.utf8.prefix(100).map { NFTablesTable.isPlain($0) ? $0 : UInt8(ascii: "_") }, as: UTF8.self)
+        String(
+            decoding: name.utf8.prefix(100).map { NFTablesTable.isPlain($0) ? $0 : UInt8(ascii: "_") }, as: UTF8.self)
     }
 }

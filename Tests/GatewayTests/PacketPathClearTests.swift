@@ -71,7 +71,8 @@ struct PacketPathClearTests {
         let bench = try bench()
         let wrong: [[UInt8]] = [
             [], [0xc8], Array(Self.request.prefix(12)), PathBench.data([0xc0, 0x21, 1, 1]),
-            [0xc8, 2] + be16(20) + be16(7) + Array(Self.request.dropFirst(6)), [0xc8, 3] + Array(Self.request.dropFirst(2)),
+            [0xc8, 2] + be16(20) + be16(7) + Array(Self.request.dropFirst(6)),
+            [0xc8, 3] + Array(Self.request.dropFirst(2)),
         ]
         bench.receiveClear(wrong, path: Self.elsewhere)
         #expect(bench.packets.reports.isEmpty && bench.packets.drops[.clearStranger] == UInt64(wrong.count))

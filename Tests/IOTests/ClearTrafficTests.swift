@@ -209,7 +209,9 @@ struct ClearTrafficTests {
         }
     }
 
-    @Test("a policy that blocks everything leaves IKE, ESP, AH, loopback, the tunnels and the operator", arguments: [false, true])
+    @Test(
+        "a policy that blocks everything leaves IKE, ESP, AH, loopback, the tunnels and the operator",
+        arguments: [false, true])
     func exceptions(isIPv6: Bool) throws {
         try inOwnNamespace {
             let outside = try Outside()
@@ -288,7 +290,8 @@ struct ClearTrafficTests {
             let block = { (name: String, port: UInt16) in
                 ClearTrafficRule(name, .block, .inbound, .traffic(udp(any4, local: port)))
             }
-            let table = try ClearTrafficTable([block("old", 80), block("kept \"b\" ; drop", 81)], exceptInterface: "culvert0")
+            let table = try ClearTrafficTable(
+                [block("old", 80), block("kept \"b\" ; drop", 81)], exceptInterface: "culvert0")
             #expect(try outside.heard([80, 81, 82]) == [82])
             try table.replace([block("new", 82), block("kept \"b\" ; drop", 81)])
             #expect(try outside.heard([80, 81, 82]) == [80])

@@ -47,7 +47,8 @@ extension ControlPlane: OperatorState {
             outerAddress: peer.map { "\($0.path.remote.address)" } ?? "", outerPort: peer?.path.remote.port ?? 0,
             l2tpPort: tunnel.peer.port, since: date(tunnel.since), users: members.map(\.user),
             sessions: members.map(\.id), bytesIn: sum(\.bytesIn), bytesOut: sum(\.bytesOut),
-            packetsIn: sum(\.packetsIn), packetsOut: sum(\.packetsOut), ikeCipher: (peer?.ikeSuite).map { "\($0)" } ?? "",
+            packetsIn: sum(\.packetsIn), packetsOut: sum(\.packetsOut),
+            ikeCipher: (peer?.ikeSuite).map { "\($0)" } ?? "",
             espCipher: (peer?.current?.suite).map { "\($0)" } ?? "", ikeSA: peer?.cookies.map { "\($0)" } ?? "",
             espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "", protection: peer?.protection ?? "")
     }

@@ -10,7 +10,8 @@ public enum OperatorTables {
                 "\(session.id)", session.user, outer(session.outerAddress, session.outerPort), session.innerAddress,
                 time(session.since), TextTable.bytes(session.bytesIn), TextTable.bytes(session.bytesOut),
                 "\(session.packetsIn)", "\(session.packetsOut)", session.ikeCipher, session.espCipher, session.ikeSA,
-                session.espSA, "\(session.l2tpTunnel)/\(session.l2tpSession)", session.protection,
+                session.espSA, "\(session.l2tpTunnel)/\(session.l2tpSession)",
+                session.protection,
             ]
         }
         return TextTable.lines(
@@ -29,7 +30,8 @@ public enum OperatorTables {
                 "\(tunnel.id)", "\(tunnel.remoteID)", tunnel.hostName, outer(tunnel.outerAddress, tunnel.outerPort),
                 "\(tunnel.l2tpPort)", time(tunnel.since), tunnel.users.joined(separator: ","),
                 TextTable.bytes(tunnel.bytesIn), TextTable.bytes(tunnel.bytesOut), "\(tunnel.packetsIn)",
-                "\(tunnel.packetsOut)", tunnel.ikeCipher, tunnel.espCipher, tunnel.ikeSA, tunnel.espSA, tunnel.protection,
+                "\(tunnel.packetsOut)", tunnel.ikeCipher, tunnel.espCipher, tunnel.ikeSA, tunnel.espSA,
+                tunnel.protection,
             ]
         }
         return TextTable.lines(

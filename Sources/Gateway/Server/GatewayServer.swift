@@ -173,7 +173,8 @@ final class GatewayServer {
             return Opened(
                 ports: WorkerPorts(
                     encapsulated: encapsulated[index], ike: index == IKEPort.worker ? ike : nil, raw: raw,
-                    clear: index == IKEPort.worker ? clear : nil, tun: tunnels.queue(index), fromOthers: rings.map { $0[index] }, toOthers: rings[index],
+                    clear: index == IKEPort.worker ? clear : nil, tun: tunnels.queue(index),
+                    fromOthers: rings.map { $0[index] }, toOthers: rings[index],
                     wakers: wakers),
                 waker: wakers[index], ikeSender: ike.sender, encapsulatedSender: encapsulated[0].sender)
         }
