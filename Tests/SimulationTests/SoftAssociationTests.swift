@@ -41,7 +41,7 @@ struct SoftAssociationTests {
 
     @Test("where it is permitted, a client is let in, with its password, and is counted and shown as unprotected")
     func permitted() throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         let client = clearClient(world)
         world.expectLegalAlways()
         world.connect(client)
@@ -62,7 +62,7 @@ struct SoftAssociationTests {
 
     @Test("a wrong password is refused in clear, too")
     func wrongPassword() throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         let client = clearClient(world)
         client.password = "wrong"
         world.expectLegalAlways()
@@ -75,7 +75,7 @@ struct SoftAssociationTests {
 
     @Test("the password itself is never asked for in clear")
     func noPAP() throws {
-        let world = try Simulation(configuration: "ppp: {authentication: [pap]}", clearL2TP: .permitted)
+        let world = try Simulation(configuration: "ppp: {authentication: [pap]}", isClearPermitted: true)
         let client = clearClient(world)
         world.dial(client)
         world.run(.seconds(10))
@@ -90,7 +90,7 @@ struct SoftAssociationTests {
 
     @Test("in clear, with the ids of a session that has SAs: neither data nor control messages have any effect")
     func idsOfASecuredSession() throws {
-        let world = try Simulation(workers: 1, clearL2TP: .permitted)
+        let world = try Simulation(workers: 1, isClearPermitted: true)
         let secured = world.addDirectClient()
         world.expectLegalAlways()
         world.connect(secured)
@@ -127,7 +127,7 @@ struct SoftAssociationTests {
 
     @Test("an address that has SAs is not heard in clear, until it has none")
     func securedAddress() throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         let client = world.addDirectClient()
         world.expectLegalAlways()
         world.connect(client)
@@ -146,7 +146,7 @@ struct SoftAssociationTests {
 
     @Test("a client in clear that dials again with IPsec loses what it had in clear, and only that")
     func becomesSecured() throws {
-        let world = try Simulation(users: 3, clearL2TP: .permitted)
+        let world = try Simulation(users: 3, isClearPermitted: true)
         let (client, other) = (clearClient(world), clearClient(world))
         world.expectLegalAlways()
         world.connect(client)
@@ -160,7 +160,7 @@ struct SoftAssociationTests {
 
     @Test("a client with SAs that moves to an address ends what there is in clear")
     func movesThere() throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         let site = world.addSite(IPv4Address(203, 0, 113, 1), isNAT: true)
         let client = world.addClient(site, address: IPv4Address(10, 0, 0, 2))
         world.expectLegalAlways()
@@ -176,7 +176,7 @@ struct SoftAssociationTests {
 
     @Test("a flood of forged requests takes bounded room, is sent little more than it sent, and keeps nobody out")
     func flood() throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         world.expectLegalAlways()
         var bytes: [IPAddress: (sent: Int, got: Int, answers: Int)] = [:]
         world.tap = { datagram in
@@ -213,7 +213,7 @@ struct SoftAssociationTests {
 
     @Test("from one address, only so many unfinished requests are taken")
     func perAddress() throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         let most = world.gateway.plane.configuration.limits.halfOpenExchangesPerAddress
         for second in 0..<4 {
             for port in 0..<(most / 2) {
@@ -229,7 +229,7 @@ struct SoftAssociationTests {
 
     @Test("a request that is refused is not answered, since nobody knows who would get it")
     func refusedRequest() throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         var answers = 0
         world.tap = { if $0.from.address == Simulation.gatewayAddress { answers += 1 } }
         var wrong = request(from: Endpoint(IPv4Address(203, 0, 113, 1), 1701), tunnel: 0)
@@ -243,7 +243,7 @@ struct SoftAssociationTests {
 
     @Test("when it is permitted no longer, who is in by it is out at once, and others stay")
     func noLongerPermitted() throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         let (clear, secured) = (clearClient(world), world.addDirectClient())
         world.expectLegalAlways()
         world.connect(clear)
@@ -265,7 +265,7 @@ struct SoftAssociationTests {
 
     @Test("an operator hangs a client in clear up, and the gateway's end reaches it", arguments: [true, false])
     func hungUp(isShutDown: Bool) throws {
-        let world = try Simulation(clearL2TP: .permitted)
+        let world = try Simulation(isClearPermitted: true)
         let client = clearClient(world)
         world.connect(client)
         world.tellGateway { gateway, now in
@@ -279,7 +279,7 @@ struct SoftAssociationTests {
 
     @Test("secured clients and clients in clear over a bad network, dialling again and again", arguments: 1...4)
     func mixed(seed: Int) throws {
-        let world = try Simulation(seed: UInt64(seed), clearL2TP: .permitted)
+        let world = try Simulation(seed: UInt64(seed), isClearPermitted: true)
         world.expectLegalAlways()
         world.faults = .bad
         let clients = (0..<6).map { index in

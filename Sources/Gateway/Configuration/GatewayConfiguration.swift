@@ -49,8 +49,6 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public let limits: Limits
     /// The API for operators elsewhere; nil where there is none.
     public let api: OperatorAPISettings?
-    /// Whether L2TP may come without IPsec.
-    public var clearL2TP = ClearL2TP.refused
 
     /// What may differ from peer to peer in IKE.
     public struct PeerPolicy: Sendable, Equatable {
@@ -138,14 +136,6 @@ public struct GatewayConfiguration: Sendable, Equatable {
         /// IKE exchanges that are not yet authenticated, from one outer address.
         public let halfOpenExchangesPerAddress: Int
     }
-}
-
-/// Whether L2TP may come without IPsec, in clear.
-public enum ClearL2TP: Sendable, Equatable {
-    /// It does not exist: nothing listens on UDP 1701.
-    case refused
-    /// A client without IPsec is let in, counted as a soft association and logged as such.
-    case permitted
 }
 
 /// How a client may prove in PPP who it is.

@@ -94,6 +94,7 @@ extension ControlPlane {
     /// Ends the sessions that the policy no longer allows.
     mutating func enforcePolicy(now: Instant) {
         policyEnforced = policy.revision
+        setClearL2TP(policy.table.mayAllowClearL2TP ? .permitted : .refused, now: now)
         for session in clientSessions.values.sorted(by: { $0.identifier < $1.identifier }) where session.end == nil {
             guard let peer = peers[session.peer], !policyAllowsL2TP(of: peer) else { continue }
             hangUp(session.identifier, .policyForbids, now: now)
@@ -101,8 +102,9 @@ extension ControlPlane {
         settle(now: now)
     }
 
-    /// Whether the policy lets a peer, which has SAs, come in by L2TP.
+    /// Whether the policy lets a peer come in by L2TP.
     func policyAllowsL2TP(of peer: Peer) -> Bool {
+        if peer.clear != nil { return policy.table.allowsClearL2TP(from: peer.path.remote, to: peer.path.local) }
         let flow = PacketFlow(
             source: peer.path.remote.address, destination: peer.path.local, protocolNumber: IPProtocol.udp,
             sourcePort: PacketPath.l2tpPort, destinationPort: PacketPath.l2tpPort)

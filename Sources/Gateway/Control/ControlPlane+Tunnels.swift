@@ -29,8 +29,9 @@ struct ConfiguredTunnel {
 
     /// Whether `peer` is whom it is for.
     func isFor(_ peer: Peer) -> Bool {
+        guard peer.clear == nil else { return false }
         if let address = configuration.peer, peer.path.remote.address != address { return false }
-        if let identity = configuration.identity, !peer.identity.isNamed(identity) { return false }
+        if let identity = configuration.identity, peer.identity?.isNamed(identity) != true { return false }
         return true
     }
 

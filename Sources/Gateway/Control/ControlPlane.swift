@@ -65,7 +65,7 @@ struct ControlPlane: ~Copyable {
     var policyEnforced = 0
     var isShuttingDown = false
     /// Whether L2TP may come without IPsec now.
-    var clearL2TP: ClearL2TP
+    var clearL2TP = ClearL2TP.refused
     /// The peers that speak in clear.
     var clearPeers: [OuterPath: PeerID] = [:]
     var lastClearPeer: UInt64 = 0
@@ -99,7 +99,6 @@ struct ControlPlane: ~Copyable {
         let policy = try ActivePolicy(configuration.securityPolicy, in: configuration.policyEnvironment)
         self.configuration = configuration
         self.policy = policy
-        clearL2TP = configuration.clearL2TP
         (self.users, self.pool) = (users, pool)
         self.routes = routes
         tunnelTable = tunnels

@@ -78,6 +78,14 @@ struct Peer {
     var hasTunnels: Bool { associations.contains { $0.tunnel != nil } }
 }
 
+/// Whether L2TP may come without IPsec, in clear.
+enum ClearL2TP: Sendable, Equatable {
+    /// It does not exist: nothing listens on UDP 1701.
+    case refused
+    /// A client without IPsec is let in where the policy says so, counted as a soft association and logged as such.
+    case permitted
+}
+
 /// A peer that speaks L2TP in clear, at the other end of a soft association.
 struct ClearPeer {
     /// Whether it has shown that it gets what we send there: it has finished the setup of a tunnel.

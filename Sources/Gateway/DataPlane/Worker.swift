@@ -10,8 +10,6 @@ struct WorkerPorts {
     let ike: UDPSocket?
     /// IP protocol 50.
     let raw: RawSocket
-    /// UDP 1701, where the policy lets L2TP in without IPsec; the worker ``IKEPort/worker`` has it.
-    let clear: UDPSocket?
     /// The inside.
     let tun: TUNQueue
     /// Packets that the other workers hand to this one, by the other's number.
@@ -65,6 +63,7 @@ final class Worker {
     private let localAddress: IPv4Address
     private let poller: Poller
     private var path: PacketPath
+    /// UDP 1701, where the policy lets L2TP in without IPsec.
     private var clear: UDPSocket?
     private var batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
     private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
@@ -93,8 +92,6 @@ final class Worker {
         if let ike = ports.ike { try poller.add(ike, token: Token.ike) }
         try poller.add(ports.raw, token: Token.raw)
         try poller.add(ports.tun, token: Token.tun)
-        clear = ports.clear
-        if let clear { try poller.add(clear, token: Token.clear) }
     }
 
     /// Works until it is told to stop.

@@ -78,6 +78,7 @@ actor ControlActor {
 
     /// Begins with what waits for nobody.
     func start() {
+        plane.enforcePolicy(now: SystemClock.now)
         plane.startTunnels(now: SystemClock.now)
         carryOut()
     }

@@ -45,8 +45,7 @@ final class GatewayServer {
             configuration.masquerades
             ? try Masquerade(sources: [configuration.l2tp.network], exceptInterface: tunnels.name) : nil
 
-        let ports = try Self.openPorts(
-            workerCount: workerCount, tunnels: tunnels, clearL2TP: configuration.clearL2TP)
+        let ports = try Self.openPorts(workerCount: workerCount, tunnels: tunnels)
         let handles = ports.map { WorkerHandle(waker: $0.waker) }
         self.handles = handles
         let routes = RouteTable(configuration.l2tp.network)
@@ -143,9 +142,7 @@ final class GatewayServer {
         let encapsulatedSender: DatagramSender
     }
 
-    private static func openPorts(
-        workerCount: Int, tunnels: TUNDevice, clearL2TP: ClearL2TP
-    ) throws -> [Opened] {
+    private static func openPorts(workerCount: Int, tunnels: TUNDevice) throws -> [Opened] {
         let steering = WorkerSteering(
             workers: workerCount, shift: SecurityParameterIndex.workerShift,
             mask: UInt32(SecurityParameterIndex.workerCountMaximum - 1))
@@ -154,9 +151,6 @@ final class GatewayServer {
             try UDPSocket(port: IKEPort.encapsulated, sharingPort: true, batchCapacity: Worker.batchCapacity)
         }
         try encapsulated[0].steer(by: steering)
-        let clear =
-            clearL2TP == .permitted
-            ? try UDPSocket(port: PacketPath.l2tpPort, batchCapacity: Worker.batchCapacity) : nil
         let wakers = try (0..<workerCount).map { _ in try Waker() }
         // rings[from][to]
         let rings = (0..<workerCount).map { from in
@@ -173,8 +167,7 @@ final class GatewayServer {
             return Opened(
                 ports: WorkerPorts(
                     encapsulated: encapsulated[index], ike: index == IKEPort.worker ? ike : nil, raw: raw,
-                    clear: index == IKEPort.worker ? clear : nil, tun: tunnels.queue(index),
-                    fromOthers: rings.map { $0[index] }, toOthers: rings[index],
+                    tun: tunnels.queue(index), fromOthers: rings.map { $0[index] }, toOthers: rings[index],
                     wakers: wakers),
                 waker: wakers[index], ikeSender: ike.sender, encapsulatedSender: encapsulated[0].sender)
         }

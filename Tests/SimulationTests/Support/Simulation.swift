@@ -38,19 +38,18 @@ final class Simulation {
     /// - Parameter configuration: Lines of YAML beside the key and the users.
     init(
         seed: UInt64 = 1, users: Int = 8, workers: Int = 2, fixedAddresses: [Int: String] = [:],
-        configuration: String = "", clearL2TP: ClearL2TP = .refused
+        configuration: String = "", isClearPermitted: Bool = false
     ) throws {
         let list = (0..<users).map { index in
             let address = fixedAddresses[index].map { ", address: \($0)" } ?? ""
             return "  - {name: user\(index), password: secret\(address)}"
         }
-        let text = "psk: labsecret\nusers:\n\(list.joined(separator: "\n"))\n\(configuration)\n"
+        let policy = isClearPermitted ? "policy: {use: server}\n" : ""
+        let text = "psk: labsecret\nusers:\n\(list.joined(separator: "\n"))\n\(configuration)\n\(policy)"
         let loaded = try ConfigurationLoader.load(text: text, name: "simulation", environment: [:])
         self.seed = seed
         generator = SeededGenerator(seed)
-        var settings = loaded.configuration
-        settings.clearL2TP = clearL2TP
-        gateway = try SimulatedGateway(settings, workerCount: workers, seed: generator.next(), now: now)
+        gateway = try SimulatedGateway(loaded.configuration, workerCount: workers, seed: generator.next(), now: now)
     }
 
     // MARK: Who is there
