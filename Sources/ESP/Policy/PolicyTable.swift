@@ -118,7 +118,8 @@ public struct PolicyTable: Sendable {
         public let rule: Int
         /// How specific it is.
         public let weight: Int
-        let connection: ConnectionType
+        /// On which connections.
+        public let connection: ConnectionType
     }
 
     /// The policy.
@@ -345,6 +346,14 @@ public struct PolicyTable: Sendable {
             return .isKerberos
         }
         return nil
+    }
+
+    /// Whether a packet that `rule` would have secured cannot be, and goes in clear for that.
+    public func mayGoUnsecured(_ flow: PacketFlow, by rule: PolicyRule, _ direction: PolicyDirection) -> Bool {
+        guard case .negotiate(let security) = rule.action.kind,
+            let reason = exemption(flow, isTunnel: rule.tunnelEndpoint != nil)
+        else { return false }
+        return Self.goesInClear(reason, direction, security)
     }
 
     /// Whether what cannot be secured goes in clear. Where security is required, only outgoing broadcasts, multicasts, RSVP

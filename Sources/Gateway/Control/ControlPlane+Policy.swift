@@ -151,11 +151,15 @@ extension ControlPlane {
             filter: verdict.rule == nil
                 ? "" : table.entry(for: flow, over: connection).map { table.entries[$0].text } ?? "",
             reason: verdict.reason.text, mayGoInClear: verdict.mayGoInClear,
-            association: verdict.treatment == .secure ? association(with: remote) : "")
+            association: verdict.treatment == .secure ? association(with: remote, for: flow) : "")
     }
 
-    /// The newest pair of SAs with whoever is at `address`.
-    private func association(with address: IPAddress) -> String {
+    /// By what a packet goes: the tunnel that has it, else the newest pair of SAs with whoever is at `address`.
+    private func association(with address: IPAddress, for flow: PacketFlow) -> String {
+        let tunnel = configuration.tunnels.first { tunnel in
+            tunnel.selectors.contains { $0.matches(outbound: flow) || $0.matches(inbound: flow) }
+        }
+        if let tunnel { return "tunnel \(tunnel.name)" }
         let known = peers.values.filter { $0.path.remote.address == address && $0.current != nil }
         guard let peer = known.max(by: { $0.identifier.rawValue < $1.identifier.rawValue }),
             let current = peer.current

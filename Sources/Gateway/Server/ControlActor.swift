@@ -28,6 +28,10 @@ actor ControlActor {
     /// Asks for the status of certificates, where the operator wants it.
     private let onlineStatus: OnlineStatusService?
     private var timer: LoopTimer?
+    /// What the machine itself sends and gets in clear.
+    private let enforcement: PolicyEnforcement
+    private var names: NameService?
+    private var addressTimer: LoopTimer?
     private var shutDownDeadline: Instant?
     /// How many IKE messages the system did not take.
     private var unsent: UInt64 = 0
@@ -36,7 +40,7 @@ actor ControlActor {
 
     init(
         configuration: GatewayConfiguration, routes: RouteTable, tunnels: TunnelTable, system: SystemRoutes,
-        handles: [WorkerHandle], loop: ControlLoop,
+        handles: [WorkerHandle], loop: ControlLoop, interface: String,
         ikeSender: DatagramSender, encapsulatedSender: DatagramSender, log: Logger, ended: ShutDownGate
     ) throws {
         self.loop = loop
@@ -54,20 +58,15 @@ actor ControlActor {
             configuration: configuration, routes: routes, tunnels: tunnels, workers: handles.map(\.statistics),
             log: log, now: now,
             wallClockOffset: Double(SystemClock.wallSeconds) - Double(now.nanoseconds) / 1e9)
-        plane.takePolicyEnvironment(Self.policyEnvironment(configuration), now: now)
+        let endpoints = configuration.policyEnvironment.myAddresses
+        plane.takePolicyEnvironment(PolicyEnforcement.environment(endpoints, names: [:]), now: now)
+        enforcement = try PolicyEnforcement(plane.policy, interface: interface, endpoints: endpoints, log: log)
         let relay = Relay()
         reports = Mailbox(capacity: Self.reportsMaximum) { [loop] in
             loop.execute { relay.actor?.assumeIsolated { $0.takeReports() } }
         }
         relay.actor = self
-    }
-
-    /// The configured endpoints are ours, or where there are none, all that the machine has.
-    private static func policyEnvironment(_ configuration: GatewayConfiguration) -> PolicyEnvironment {
-        let host = HostAddresses.current
-        let endpoints = configuration.policyEnvironment.myAddresses
-        return PolicyEnvironment(
-            myAddresses: endpoints.isEmpty ? host.addresses : endpoints, broadcasts: host.broadcasts)
+        loop.execute { relay.actor?.assumeIsolated { $0.beginLookUps() } }
     }
 
     /// Breaks the knot between the mailbox, which calls the actor, and the actor, which owns the mailbox.
@@ -92,22 +91,66 @@ actor ControlActor {
 
     /// The answer to an operator's request.
     func answer(_ line: [UInt8]) -> [UInt8] {
-        ask { state in OperatorService.respond(to: line, state: &state) }
+        do throws(OperatorRefusal) {
+            return OperatorService.line(answer(try OperatorService.request(line)))
+        } catch {
+            return OperatorService.line(.error(error.message))
+        }
     }
 
     /// The answer to a request that came by the API.
     func answer(_ request: OperatorRequest) -> OperatorResponse {
-        ask { state in OperatorService.answer(request, state: &state) }
-    }
-
-    private func ask<Answer>(_ question: (inout ControlPlane) -> Answer) -> Answer {
+        if case .policy = request { plane.policy.packets = enforcement.packets }
         plane.onlineStatusCounters = onlineStatus?.counters ?? [:]
         plane.serverDrops = doorDrops()
         plane.serverDrops["ike.notSent"] = unsent
-        let answer = question(&plane)
+        let before = plane.policy
+        var answer = OperatorService.answer(request, state: &plane)
+        if plane.policy.revision != before.revision {
+            // All of it or nothing: what nftables does not take, nobody takes.
+            do throws(NFTablesError) {
+                try enforcement.replace(plane.policy)
+                names?.want(plane.policy.document.names)
+            } catch {
+                plane.policy = before
+                answer = .error("\(error)")
+            }
+        }
         plane.carryOutDrops(now: SystemClock.now)
         carryOut()
         return answer
+    }
+
+    // MARK: The policy
+
+    /// Looks up the policy's names, and the machine's own addresses, from now on.
+    private func beginLookUps() {
+        let names = NameService(on: loop, lookup: NameLookup(on: loop), log: log) { [weak self] _ in
+            self?.assumeIsolated { $0.takeAddresses() }
+        }
+        self.names = names
+        names.want(plane.policy.document.names)
+        addressTimer = loop.makeTimer { [weak self] in
+            self?.assumeIsolated { $0.takeAddresses() }
+        }
+        takeAddresses()
+    }
+
+    /// Takes the machine's and the names' addresses as they are now, in the table and in nftables.
+    private func takeAddresses() {
+        guard let names else { return }
+        let now = SystemClock.now
+        addressTimer?.set(now + PolicyEnforcement.period)
+        let revision = plane.policy.revision
+        plane.takePolicyEnvironment(
+            PolicyEnforcement.environment(enforcement.endpoints, names: names.addresses), now: now)
+        guard plane.policy.revision != revision else { return }
+        do throws(NFTablesError) {
+            try enforcement.replace(plane.policy)
+        } catch {
+            log.error("nftables keeps the addresses that it had", metadata: ["because": "\(error)"])
+        }
+        carryOut()
     }
 
     /// Hangs every client up, and opens the gate when that is done or its time is over.
@@ -186,6 +229,9 @@ actor ControlActor {
         if let shutDownDeadline {
             if plane.isIdle || shutDownDeadline <= SystemClock.now {
                 onlineStatus?.close()
+                addressTimer?.set(nil)
+                names?.close()
+                enforcement.end()
                 return ended.open()
             }
             deadline = earliest(deadline, shutDownDeadline)

@@ -54,7 +54,7 @@ final class GatewayServer {
         self.ended = ended
         plane = try ControlActor(
             configuration: configuration, routes: routes, tunnels: tunnelTable, system: system, handles: handles,
-            loop: loop,
+            loop: loop, interface: tunnels.name,
             ikeSender: ports[0].ikeSender, encapsulatedSender: ports[0].encapsulatedSender, log: log, ended: ended)
         threads = try Self.startWorkers(
             ports, handles: handles, reports: plane.reports, routes: routes, tunnels: tunnelTable,
