@@ -68,6 +68,17 @@ struct PolicyConfigurationTests {
         #expect(loose.warnings.map(\.key) == ["policy.use"])
     }
 
+    @Test("what is not given to IKE is warned of")
+    func warnings() throws {
+        let text = "psk: \"a key of my own, 42\"\nusers: [{name: alice, password: wonderland}]\n" + Self.everything
+        let warnings = try ConfigurationLoader.load(text: text, name: "c.yaml").warnings.map(\.key)
+        #expect(
+            warnings == [
+                "policy.rules[0].authentication", "policy.rules[2].tunnelEndpoint", "policy.filterActions[2].methods",
+                "policy.filterActions[2].methods[4].encryption",
+            ])
+    }
+
     @Test("every kind of filter, action, method and rule is read, and written so that it reads the same")
     func everythingThereIs() throws {
         let document = try read(Self.everything)

@@ -15,7 +15,15 @@ extension GatewayConfiguration {
             case .secureServer, nil: break
             }
         }
+        for rule in draft.securityPolicy.value?.rules.value ?? [] {
+            for case let place? in [rule.authentication.place, rule.tunnelEndpoint.place] {
+                warnings.append(place.issue("is not given to IKE: a tunnel's SAs are those of tunnels"))
+            }
+        }
         for action in draft.securityPolicy.value?.filterActions.value ?? [] {
+            if let place = action.methods.place {
+                warnings.append(place.issue("is not given to IKE, which goes by esp and lifetimes"))
+            }
             for method in action.methods.value ?? [] {
                 if case .given(.some(.des), let place) = method.encryption {
                     warnings.append(place.issue("is broken in hours"))
