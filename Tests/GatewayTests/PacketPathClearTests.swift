@@ -1,4 +1,5 @@
 import L2TP
+import Synchronization
 import Testing
 import Wire
 

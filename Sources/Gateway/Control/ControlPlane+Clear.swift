@@ -1,3 +1,4 @@
+import ESP
 import IKE
 import L2TP
 import Logging

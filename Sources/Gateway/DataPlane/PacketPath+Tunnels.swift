@@ -129,7 +129,7 @@ extension PacketPath {
         let isIPv6 = if case .v6 = peer.pointee.path.local { true } else { false }
         var budget = peer.pointee.pathMTUBytes - (isIPv6 ? IPv6Header.length : IPv4Header.lengthMinimum)
         switch peer.pointee.encapsulation {
-        case .none: break
+        case .none, .clear: break
         case .udp: budget -= Self.udpHeaderLength
         case .udpOfIKE: budget -= Self.udpHeaderLength + Self.nonIKEMarkerLength
         }
