@@ -47,12 +47,12 @@ public struct IKEConfiguration: Sendable {
 
     /// What counts for the peer at `address`.
     func policy(for address: IPAddress) -> IKEPolicy {
-        guard case .v4(let address) = address, !rules.isEmpty else { return policy }
+        guard !rules.isEmpty else { return policy }
         var best: (prefixLength: Int, policy: IKEPolicy)?
         for rule in rules {
             for network in rule.networks
-            where network.contains(address) && network.prefixLength > best?.prefixLength ?? -1 {
-                best = (network.prefixLength, rule.policy)
+            where network.contains(address) && network.commonPrefixLength > best?.prefixLength ?? -1 {
+                best = (network.commonPrefixLength, rule.policy)
             }
         }
         return best?.policy ?? policy

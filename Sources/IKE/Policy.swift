@@ -137,12 +137,12 @@ public struct IKERule: Sendable, Equatable {
     /// What the operator calls it.
     public var name: String
     /// Whose addresses; of several rules the longest prefix counts.
-    public var networks: [IPv4Network]
+    public var networks: [AddressRange]
     /// What counts for these, and nothing of what counts for everybody else.
     public var policy: IKEPolicy
 
     /// The rule of some networks.
-    public init(_ name: String, networks: [IPv4Network], policy: IKEPolicy) {
+    public init(_ name: String, networks: [AddressRange], policy: IKEPolicy) {
         (self.name, self.networks, self.policy) = (name, networks, policy)
     }
 }

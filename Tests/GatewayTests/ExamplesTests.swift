@@ -49,10 +49,13 @@ struct ExamplesTests {
         #expect(Set(policy.phaseOne.groups) == Set(DiffieHellmanGroup.allCases))
         #expect(Set(policy.phaseTwo.ciphers) == Set(ESPCipher.all))
         #expect(Set(policy.phaseTwo.integrities) == Set(IPsecIntegrity.allCases).subtracting([.hmacSHA256Truncated96]))
+        #expect(Set(policy.phaseTwo.headerIntegrities) == Set(policy.phaseTwo.integrities))
+        #expect(policy.phaseTwo.allowsNoIntegrity && policy.phaseTwo.compression == .accept)
         #expect(loaded.configuration.aggressiveMode.acceptsAnyIdentity)
         #expect(
             loaded.warnings.map(\.key) == [
                 "certificates.ca", "profile", "ike.ciphers", "ike.groups", "esp.ciphers", "esp.ciphers",
+                "esp.integrity", "ah.integrity",
                 "aggressiveMode",
                 "aggressiveMode.anyIdentity",
             ])

@@ -97,8 +97,8 @@ struct RuleTests {
     private func world(
         inside isInside: Bool = true, settings: TestInitiator.Settings = .init(), _ change: (inout IKEPolicy) -> Void
     ) throws -> World {
-        let other = IPv4Network(IPv4Address(10, 0, 0, 0), prefixLength: 8)
-        let network = try #require(isInside ? IPv4Network(allowedAddress, prefixLength: 24) : other)
+        let other = range("10.0.0.0/8")
+        let network = try #require(isInside ? AddressRange(.v4(allowedAddress), prefixLength: 24) : other)
         var policy = IKEPolicy(.default)
         change(&policy)
         return World(settings: settings) { $0.rules = [IKERule("rule", networks: [network], policy: policy)] }
@@ -111,7 +111,7 @@ struct RuleTests {
             policy.phaseOne.groups = groups
             return policy
         }
-        let networks = try ["10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16"].map { try #require(IPv4Network($0)) }
+        let networks = try ["10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16"].map { try #require(range($0)) }
         var configuration = IKEConfiguration(preSharedKeys: PreSharedKeys(defaultKey: nil))
         configuration.rules = [
             IKERule("wide", networks: [networks[0], networks[2]], policy: policy([.ecp256])),
@@ -172,7 +172,7 @@ struct RuleTests {
     func initiator() throws {
         var pair = Pair { configuration, side in
             configuration.policy.phaseOne.groups = [.ecp256]
-            guard side == 0, let network = IPv4Network("192.0.2.2/32") else { return }
+            guard side == 0, let network = range("192.0.2.2") else { return }
             var policy = configuration.policy
             policy.phaseOne = PhaseOneAlgorithms(ciphers: [.aes128], hashes: [.sha384], groups: [.ecp256])
             policy.phaseTwo = PhaseTwoAlgorithms(ciphers: [.aesCBC(keyBits: 192)], integrities: [.hmacSHA512])

@@ -9,7 +9,7 @@ struct PreSharedKeyTests {
     private static func key(_ number: UInt8, _ network: String? = nil, _ identity: String? = nil) throws -> PreSharedKey
     {
         PreSharedKey(
-            SecretBytes([number]), network: try network.map { try #require(IPv4Network($0)) }, identity: identity)
+            SecretBytes([number]), network: try network.map { try #require(range($0)) }, identity: identity)
     }
 
     private static func numbers(_ keys: [PreSharedKey]) -> [UInt8] { keys.flatMap { bytes(of: $0.secret) } }
@@ -57,7 +57,7 @@ struct PreSharedKeyTrialTests {
     private static func key(_ text: String, _ network: String? = nil, _ identity: String? = nil) throws -> PreSharedKey
     {
         PreSharedKey(
-            SecretBytes(utf8: text), network: try network.map { try #require(IPv4Network($0)) }, identity: identity)
+            SecretBytes(utf8: text), network: try network.map { try #require(range($0)) }, identity: identity)
     }
 
     private static func world(

@@ -105,8 +105,8 @@ struct QuirkTests {
         var settings = TestInitiator.Settings()
         settings.offer = Offers.cheapRouter
         settings.quickOffer = { Offers.racoonQuick(spi: $0, mode: $1) }
-        let inside = try #require(IPv4Network(allowedAddress, prefixLength: 24))
-        let narrow = try #require(IPv4Network(allowedAddress, prefixLength: 32))
+        let inside = try #require(AddressRange(.v4(allowedAddress), prefixLength: 24))
+        let narrow = try #require(AddressRange(.v4(allowedAddress), prefixLength: 32))
         var old = IKEPolicy(.default)
         old.phaseOne = PhaseOneAlgorithms(ciphers: [.tripleDES], hashes: [.md5], groups: [.modp1024])
         old.phaseTwo = PhaseTwoAlgorithms(ciphers: [.tripleDES], integrities: [.hmacMD5])

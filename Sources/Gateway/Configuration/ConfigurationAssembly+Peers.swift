@@ -47,9 +47,10 @@ extension ConfigurationAssembly {
         if let profile = draft.profile.value {
             policy.profile = profile
             policy.ike.phaseOne = PhaseOneAlgorithms(profile)
-            let truncatesSHA256 = policy.ike.phaseTwo.truncatesSHA256
-            policy.ike.phaseTwo = PhaseTwoAlgorithms(profile)
-            policy.ike.phaseTwo.truncatesSHA256 = truncatesSHA256
+            // A profile is about ESP's lists, and leaves alone what no profile has.
+            let lists = PhaseTwoAlgorithms(profile)
+            (policy.ike.phaseTwo.ciphers, policy.ike.phaseTwo.integrities) = (lists.ciphers, lists.integrities)
+            policy.ike.phaseTwo.allowsNoIntegrity = false
         }
         if let authentication = draft.authentication.value { policy.authentication = authentication }
         policy.ike.authenticationMethods = policy.authentication.flatMap { kind -> [PhaseOneAuthenticationMethod] in
@@ -62,7 +63,17 @@ extension ConfigurationAssembly {
         }
         if let esp = draft.esp.value {
             policy.ike.phaseTwo.ciphers = esp.ciphers.value ?? policy.ike.phaseTwo.ciphers
-            policy.ike.phaseTwo.integrities = esp.integrities.value ?? policy.ike.phaseTwo.integrities
+            if case .given(let integrities, let place) = esp.integrities {
+                policy.ike.phaseTwo.integrities = integrities.compactMap(\.self)
+                policy.ike.phaseTwo.allowsNoIntegrity = integrities.contains(nil)
+                let ciphers = policy.ike.phaseTwo.ciphers
+                if integrities == [nil], ciphers.contains(.null) {
+                    issues.append(
+                        place.issue(
+                            "leaves nothing at all for the cipher null", allowed: "an algorithm beside none"))
+                }
+            }
+            policy.ike.phaseTwo.compression = esp.compression.value ?? policy.ike.phaseTwo.compression
             policy.ike.phaseTwo.truncatesSHA256 = esp.truncatesSHA256.value ?? policy.ike.phaseTwo.truncatesSHA256
             if case .given(true, let place) = esp.truncatesSHA256,
                 !policy.ike.phaseTwo.integrities.contains(.hmacSHA256)
@@ -70,6 +81,11 @@ extension ConfigurationAssembly {
                 issues.append(place.issue("is about sha256, which esp.integrity leaves out", allowed: "false"))
             }
         }
+        let header = draft.header.value?.integrities.value
+        policy.ike.phaseTwo.headerIntegrities = header ?? policy.ike.phaseTwo.headerIntegrities
+        policy.ike.phaseTwo.extendedSequenceNumbers =
+            draft.extendedSequenceNumbers.value ?? policy.ike.phaseTwo.extendedSequenceNumbers
+        policy.ike.replayWindow = draft.replayWindow.value ?? policy.ike.replayWindow
         if let lifetimes = draft.lifetimes.value { Self.change(&policy.ike.lifetimes, by: lifetimes) }
         if let detection = draft.deadPeerDetection.value {
             policy.ike.deadPeerDetection = Self.changed(policy.ike.deadPeerDetection, by: detection)
@@ -101,7 +117,7 @@ extension ConfigurationAssembly {
     /// The rules, each with what it leaves out from `base`.
     mutating func rules(_ base: GatewayConfiguration.PeerPolicy) -> [GatewayConfiguration.Rule] {
         var names: [String: SettingPlace] = [:]
-        var networks: [IPv4Network: SettingPlace] = [:]
+        var networks: [AddressRange: SettingPlace] = [:]
         var rules: [GatewayConfiguration.Rule] = []
         for draft in draft.rules.value ?? [] {
             if case .given(let name, let place) = draft.name { refuseSecond(name, place, &names) }
@@ -141,7 +157,7 @@ extension ConfigurationAssembly {
         /// Whose a key is.
         struct Owner: Hashable, CustomStringConvertible {
             var identity: String?
-            var network: IPv4Network?
+            var network: AddressRange?
             var description: String { [identity, network.map { "\($0)" }].compactMap(\.self).joined(separator: ", ") }
         }
         guard case .given(let drafts, let place) = draft.keys else { return [] }

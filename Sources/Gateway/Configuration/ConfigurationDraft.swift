@@ -40,12 +40,16 @@ struct ConfigurationDraft: Sendable {
         var authentication = Setting<[PeerAuthentication]>.absent
         var ike = Setting<IKE>.absent
         var esp = Setting<ESP>.absent
+        var header = Setting<AH>.absent
+        var extendedSequenceNumbers = Setting<IPsecOption>.absent
+        var replayWindow = Setting<Int>.absent
         var lifetimes = Setting<Lifetimes>.absent
         var deadPeerDetection = Setting<DeadPeerDetection>.absent
 
         /// Whether it names nothing at all.
         var isEmpty: Bool {
-            profile.isAbsent && authentication.isAbsent && ike.isAbsent && esp.isAbsent && lifetimes.isAbsent
+            profile.isAbsent && authentication.isAbsent && ike.isAbsent && esp.isAbsent && header.isAbsent
+                && extendedSequenceNumbers.isAbsent && replayWindow.isAbsent && lifetimes.isAbsent
                 && deadPeerDetection.isAbsent
         }
     }
@@ -58,8 +62,14 @@ struct ConfigurationDraft: Sendable {
 
     struct ESP: Sendable {
         var ciphers = Setting<[ESPCipher]>.absent
-        var integrities = Setting<[IPsecIntegrity]>.absent
+        /// Nil stands for none.
+        var integrities = Setting<[IPsecIntegrity?]>.absent
         var truncatesSHA256 = Setting<Bool>.absent
+        var compression = Setting<IPsecOption>.absent
+    }
+
+    struct AH: Sendable {
+        var integrities = Setting<[IPsecIntegrity]>.absent
     }
 
     struct Lifetimes: Sendable {
@@ -78,7 +88,7 @@ struct ConfigurationDraft: Sendable {
     struct Rule: Sendable {
         var place: SettingPlace
         var name = Setting<String>.absent
-        var networks = Setting<[IPv4Network]>.absent
+        var networks = Setting<[AddressRange]>.absent
         var policy = Policy()
     }
 
@@ -109,7 +119,7 @@ struct ConfigurationDraft: Sendable {
         var place: SettingPlace
         var secret = Setting<SecretBytes>.absent
         var identity = Setting<String>.absent
-        var network = Setting<IPv4Network>.absent
+        var network = Setting<AddressRange>.absent
     }
 
     struct AggressiveMode: Sendable {

@@ -20,10 +20,17 @@ extension ConfigurationFile {
         }
         policy.esp = mapping(section, "esp", Keys.esp) { file, esp in
             ConfigurationDraft.ESP(
-                ciphers: file.list(esp, "ciphers", 1...32, ValueRules.espCipher),
+                ciphers: file.list(esp, "ciphers", 1...64, ValueRules.espCipher),
                 integrities: file.list(esp, "integrity", 1...16, ValueRules.espIntegrity),
-                truncatesSHA256: file.bool(esp, "truncateSHA256"))
+                truncatesSHA256: file.bool(esp, "truncateSHA256"),
+                compression: file.text(esp, "compression", ValueRules.ipsecOption))
         }
+        policy.header = mapping(section, "ah", Keys.header) { file, header in
+            ConfigurationDraft.AH(integrities: file.list(header, "integrity", 0...16, ValueRules.headerIntegrity))
+        }
+        policy.extendedSequenceNumbers = text(section, "extendedSequenceNumbers", ValueRules.ipsecOption)
+        // RFC 4303 3.4.3 wants 32 at least; more than 4096 is no reordering that a network makes.
+        policy.replayWindow = integer(section, "replayWindow", 32...4096)
         policy.lifetimes = mapping(section, "lifetimes", Keys.lifetimes) { file, lifetimes in
             ConfigurationDraft.Lifetimes(
                 ikeSeconds: file.integer(lifetimes, "ikeSeconds", 300...2_592_000),

@@ -7,7 +7,10 @@ struct ConfigurationFile {
 
     /// What each mapping may have in it.
     enum Keys {
-        static let policy = ["profile", "ike", "esp", "authentication", "lifetimes", "deadPeerDetection"]
+        static let policy = [
+            "profile", "ike", "esp", "ah", "extendedSequenceNumbers", "replayWindow", "authentication", "lifetimes",
+            "deadPeerDetection",
+        ]
         static let top =
             policy + [
                 "enableModp1024", "rules", "tunnels", "psk", "keys", "aggressiveMode", "certificates",
@@ -16,7 +19,8 @@ struct ConfigurationFile {
                 "api",
             ]
         static let ike = ["ciphers", "hashes", "groups"]
-        static let esp = ["ciphers", "integrity", "truncateSHA256"]
+        static let esp = ["ciphers", "integrity", "truncateSHA256", "compression"]
+        static let header = ["integrity"]
         static let deadPeerDetection = ["interval", "attempts", "pause"]
         static let rule = ["name", "networks"] + policy
         static let tunnel =
@@ -47,7 +51,7 @@ struct ConfigurationFile {
     /// Every key there is, in whichever mapping.
     static let everyKey =
         [
-            Keys.top, Keys.ike, Keys.esp, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.tunnel,
+            Keys.top, Keys.ike, Keys.esp, Keys.header, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.tunnel,
             Keys.key, Keys.aggressiveMode, Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.l2tp,
             Keys.ppp, Keys.log, Keys.limits,
             APIKeys.section, APIKeys.token, Array(PolicyKeys.all),

@@ -47,14 +47,21 @@ extension GatewayConfiguration.PeerPolicy {
         let names = { (values: [Any]) in values.map { "\($0)" }.joined(separator: " ") }
         let (one, two) = (ike.phaseOne, ike.phaseTwo)
         let lifetimes = ike.lifetimes
+        var unusual: [(String, String)] = []
+        if !two.headerIntegrities.isEmpty { unusual.append(("AH", names(two.headerIntegrities))) }
+        if two.extendedSequenceNumbers != .accept {
+            unusual.append(("64-bit numbers", two.extendedSequenceNumbers.rawValue))
+        }
+        if let window = ike.replayWindow { unusual.append(("replay window", "\(window)")) }
         return [
             ("profile", profile.rawValue),
             ("authentication", authentication.map(\.rawValue).joined(separator: ", ")),
             ("IKE", "\(names(one.ciphers)); \(names(one.hashes)); \(names(one.groups))"),
             (
                 "ESP",
-                "\(names(two.ciphers)); \(names(two.integrities))"
+                "\(names(two.ciphers)); \(names(two.integrities))" + (two.allowsNoIntegrity ? " none" : "")
                     + (two.truncatesSHA256 ? ", sha256 cut to 96 bits" : "")
+                    + (two.compression == .never ? "" : "; compression: \(two.compression)")
             ),
             (
                 "lifetimes",
@@ -68,7 +75,7 @@ extension GatewayConfiguration.PeerPolicy {
                         + "\($0.pause.components.seconds) s apart"
                 } ?? "not asked"
             ),
-        ]
+        ] + unusual
     }
 }
 

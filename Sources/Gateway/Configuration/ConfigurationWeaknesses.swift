@@ -79,6 +79,12 @@ extension GatewayConfiguration {
                 warnings.append(place.issue("lets in null: everybody on the way can read along"))
             }
         }
+        if case .given(let integrities, let place) = esp?.integrities, integrities.contains(nil) {
+            warnings.append(place.issue("lets in none: everybody on the way can change packets"))
+        }
+        if case .given(let integrities, let place) = draft.header.value?.integrities, !integrities.isEmpty {
+            warnings.append(place.issue("lets in AH alone: everybody on the way can read along"))
+        }
         return warnings
     }
 }

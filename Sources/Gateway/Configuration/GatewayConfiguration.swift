@@ -65,7 +65,7 @@ public struct GatewayConfiguration: Sendable, Equatable {
         /// What the operator calls it; no two have the same name.
         public let name: String
         /// Whose addresses; no two rules have the same network.
-        public let networks: [IPv4Network]
+        public let networks: [AddressRange]
         /// What counts for these.
         public let policy: PeerPolicy
     }

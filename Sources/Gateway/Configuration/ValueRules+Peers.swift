@@ -42,16 +42,28 @@ extension ValueRules {
 
     static func espCipher(_ text: String) throws(Refusal) -> ESPCipher { try named(text, ESPCipher.all) }
 
-    static func espIntegrity(_ text: String) throws(Refusal) -> IPsecIntegrity {
-        try named(text, [.hmacSHA256, .hmacSHA384, .hmacSHA512, .hmacSHA1, .hmacMD5])
+    /// An integrity algorithm of ESP, or nil for "none".
+    static func espIntegrity(_ text: String) throws(Refusal) -> IPsecIntegrity? {
+        guard text != "none" else { return nil }
+        return try named(text, integrities, andAlso: "none")
+    }
+
+    static func headerIntegrity(_ text: String) throws(Refusal) -> IPsecIntegrity { try named(text, integrities) }
+
+    static func ipsecOption(_ text: String) throws(Refusal) -> IPsecOption { try choice(text) }
+
+    private static var integrities: [IPsecIntegrity] {
+        [.hmacSHA256, .hmacSHA384, .hmacSHA512, .hmacSHA1, .aesXCBC, .hmacMD5]
     }
 
     /// A value by its usual short name.
-    private static func named<Value>(_ text: String, _ values: [Value]) throws(Refusal) -> Value {
+    private static func named<Value>(
+        _ text: String, _ values: [Value], andAlso other: String? = nil
+    ) throws(Refusal) -> Value {
         guard let value = values.first(where: { "\($0)" == text }) else {
             throw Refusal(
                 problem: "\(quoted(text)) is not known",
-                allowed: values.map { "\($0)" }.joined(separator: ", "))
+                allowed: (values.map { "\($0)" } + [other].compactMap(\.self)).joined(separator: ", "))
         }
         return value
     }
@@ -66,12 +78,19 @@ extension ValueRules {
     }
 
     /// Where peers come from: a network, or one address.
-    static func peerNetwork(_ text: String) throws(Refusal) -> IPv4Network {
-        let allowed = "an IPv4 network, its host bits zero, such as 203.0.113.0/24, or an address"
-        guard let network = IPv4Network(text) ?? IPv4Network("\(text)/32") else {
+    static func peerNetwork(_ text: String) throws(Refusal) -> AddressRange {
+        let allowed =
+            "an IPv4 or IPv6 network, its host bits zero, such as 203.0.113.0/24 or 2001:db8::/32, or an address"
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard let address = parts.first.flatMap({ IPAddress($0) }), parts.count <= 2 else {
             throw Refusal(problem: "\(quoted(text)) is not a network", allowed: allowed)
         }
-        guard network.prefixLength > 0 else {
+        guard parts.count == 2 else { return AddressRange(address) }
+        // `Int` alone would take a sign too.
+        guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let prefixLength = Int(parts[1]),
+            let network = AddressRange(address, prefixLength: prefixLength), network.first == address
+        else { throw Refusal(problem: "\(quoted(text)) is not a network", allowed: allowed) }
+        guard prefixLength > 0 else {
             throw Refusal(problem: "\(network) is everybody: that is what the file says outside", allowed: allowed)
         }
         return network

@@ -147,7 +147,7 @@ enum ValueRules {
     }
 
     /// One of an enumeration's names.
-    private static func choice<Value>(_ text: String) throws(Refusal) -> Value
+    static func choice<Value>(_ text: String) throws(Refusal) -> Value
     where Value: RawRepresentable<String> & CaseIterable {
         guard let value = Value(rawValue: text) else {
             throw Refusal(

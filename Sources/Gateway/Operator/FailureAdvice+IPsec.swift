@@ -149,8 +149,10 @@ extension FailureAdvice {
         gateway: "accept one of its offers: `esp.ciphers`, `esp.integrity`, `ike.groups` for PFS, or another `profile`",
         client: "offer ESP in transport mode with what is accepted: update the client, or set its phase 2 algorithms")
     static let selectorsRefused = FailureAdvice(
-        "The client asks for other traffic than L2TP of one host: networks, or another protocol than UDP.",
+        "The client asks for other traffic than L2TP of one host, or than a tunnel of its own has: other networks, or "
+            + "another protocol than UDP. The detail says what it asked for.",
         sees: [.linux("received INVALID_ID_INFORMATION error notify")],
+        gateway: "give the peer a tunnel with this traffic, or more; one before whom a NAT is needs its identity there",
         client: "set up L2TP over IPsec in transport mode (protocol UDP, port 1701), not a tunnel between networks")
     static let declinedByGateway = FailureAdvice(
         "The gateway took no more IPsec SAs: it is being shut down, or a worker has as many as it can.",

@@ -6,20 +6,18 @@ public struct PreSharedKey: Sendable, Equatable {
     /// The key itself.
     public let secret: SecretBytes
     /// From where it counts; nil for every address.
-    public let network: IPv4Network?
+    public let network: AddressRange?
     /// Who has to name itself so to use it, as ``IKEIdentity/isNamed(_:)`` has it; nil for whoever.
     public let identity: String?
 
     /// The key of the peers in `network` that name themselves `identity`, each of them for any where it is nil.
-    public init(_ secret: SecretBytes, network: IPv4Network? = nil, identity: String? = nil) {
+    public init(_ secret: SecretBytes, network: AddressRange? = nil, identity: String? = nil) {
         (self.secret, self.network, self.identity) = (secret, network, identity)
     }
 
     /// Whether it counts for who comes from `address`.
     func isFor(_ address: IPAddress) -> Bool {
-        guard let network else { return true }
-        guard case .v4(let address) = address else { return false }
-        return network.contains(address)
+        network?.contains(address) ?? true
     }
 
     /// Whose it is, for a log: `branch.example.org in 203.0.113.0/24`.
@@ -42,7 +40,7 @@ public struct PreSharedKey: Sendable, Equatable {
             case (nil, .some): 2
             case (nil, nil): 3
             }
-        return (kind, network.map { 32 - $0.prefixLength } ?? 0)
+        return (kind, network.map { 128 - $0.commonPrefixLength } ?? 0)
     }
 }
 
@@ -78,8 +76,8 @@ public struct PreSharedKeys: Sendable {
     public var mostCandidates: Int {
         // Networks contain each other or have nothing in common: the most keys are where one of them begins.
         let everywhere = keys.reduce(0) { $0 + ($1.network == nil ? 1 : 0) }
-        return Set(keys.compactMap(\.network?.address)).reduce(everywhere) { most, address in
-            max(most, keys.reduce(0) { $0 + ($1.isFor(.v4(address)) ? 1 : 0) })
+        return Set(keys.compactMap(\.network?.first)).reduce(everywhere) { most, address in
+            max(most, keys.reduce(0) { $0 + ($1.isFor(address) ? 1 : 0) })
         }
     }
 

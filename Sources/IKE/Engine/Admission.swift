@@ -25,12 +25,13 @@ struct ArrivalList: Sendable {
 
     var count: Int { nodes.count }
 
-    func count(of address: IPAddress) -> Int { groups[address]?.count ?? 0 }
+    func count(of address: IPAddress) -> Int { groups[address.counted]?.count ?? 0 }
 
-    func oldest(of address: IPAddress) -> UInt64? { groups[address]?.oldest }
+    func oldest(of address: IPAddress) -> UInt64? { groups[address.counted]?.oldest }
 
     /// Appends `cookie`, which is not in the list.
     mutating func append(_ cookie: UInt64, address: IPAddress) {
+        let address = address.counted
         var group = groups[address] ?? Group()
         nodes[cookie] = Node(address: address, older: newest, olderOfAddress: group.newest)
         if let newest { nodes.change(newest) { $0.newer = cookie } } else { oldest = cookie }
@@ -71,10 +72,13 @@ struct FailureList: Sendable {
     init() {}
 
     /// Whether `address` may try.
-    mutating func allows(_ address: IPAddress, now: Instant) -> Bool { limits[address]?.allows(now) ?? true }
+    mutating func allows(_ address: IPAddress, now: Instant) -> Bool {
+        limits[address.counted]?.allows(now) ?? true
+    }
 
     /// Notes a failure of `address`.
     mutating func note(_ address: IPAddress, limits bounds: IKELimits, now: Instant) {
+        let address = address.counted
         if limits[address] == nil, limits.count >= Self.addressesMaximum {
             limits = limits.filter { !$0.value.isFull(now) }
             // All are being slowed: forgetting them all is the lesser evil beside growing without bound.

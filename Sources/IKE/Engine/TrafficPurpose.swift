@@ -105,8 +105,7 @@ extension IKEEngine {
         // peer whatever it says. A whole network, though, is a tunnel and not a transport.
         let sides = selectors.map { [$0.initiator, $0.responder] } ?? []
         let isTransport = sides.allSatisfy { side in
-            let isHost = side.identity.type != IKEIdentity.ipv4Range && side.identity.type != IKEIdentity.ipv6Range
-            return isHost && (side.protocolNumber == 17 || side.protocolNumber == 0 && side.port == 0)
+            isHost(side.identity) && (side.protocolNumber == 17 || side.protocolNumber == 0 && side.port == 0)
         }
         if isTransport { modes.insert(.transport) }
         if let traffic, traffic.local.first == traffic.local.last, traffic.remote.first == traffic.remote.last,
@@ -116,6 +115,14 @@ extension IKEEngine {
             modes.insert(.tunnel)
         }
         return modes
+    }
+
+    /// Whether an identification is that of one host, by an address or a name.
+    private func isHost(_ identity: IKEIdentity) -> Bool {
+        let networks = [
+            IKEIdentity.ipv4Subnet, IKEIdentity.ipv6Subnet, IKEIdentity.ipv4Range, IKEIdentity.ipv6Range,
+        ]
+        return !networks.contains(identity.type) || identity.range.map { $0.first == $0.last } ?? false
     }
 
     /// Whether `address` is ours, as the peer knows us; before a NAT of ours it may know us by any.

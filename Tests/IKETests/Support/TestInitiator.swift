@@ -449,7 +449,7 @@ struct TestInitiator {
         guard payloads.filter({ $0.type == 5 }).map(\.body) == settings.selectors else { return }
         let answer = payloads[1].body
         let parts = Self.proposals(answer)
-        let outboundSPI = parts.first?.spi ?? []
+        let outboundSPI = parts.first(where: { $0.protocolID != 4 })?.spi ?? []
         var shared: [UInt8] = []
         if let pair = quick.pair {
             guard let value = payloads.first(where: { $0.type == 4 })?.body,
@@ -477,7 +477,7 @@ struct TestInitiator {
                         protocolID: $0.protocolID, inbound: material($0.protocolID, quick.spi),
                         outbound: material($0.protocolID, $0.spi))
                 }.sorted { $0.protocolID < $1.protocolID },
-                outboundCPI: parts.first { $0.protocolID == 4 }?.spi, originalAddresses: original,
+                outboundCPI: parts.first(where: { $0.protocolID == 4 })?.spi, originalAddresses: original,
                 transform: Array(answer.dropFirst(20))))
         iv = Array(bytes.suffix(keys.cipher.blockLength))
         let hash = hmac(keys.hash, keys.authentication, [0] + quick.id + quick.nonce + nonce)
