@@ -165,7 +165,7 @@ struct PacketPathTunnelTests {
         let bench = try TunnelBench()
         #expect(bench.receive(packet(), nextHeader: 41) == nil && bench.receive(packet(), nextHeader: 17) == nil)
         #expect(bench.receive(packetIPv6()) == nil && bench.receive([0x45]) == nil && bench.receive([]) == nil)
-        #expect(bench.packets.drops[.notInTunnelMode] == 5)
+        #expect(bench.packets.drops[.notInTunnelMode] == 4 && bench.packets.inboundTable.drops[.wrongProtection] == 1)
         #expect(bench.receive(Array(packet().prefix(40))) == nil && bench.packets.drops[.badInnerPacket] == 1)
     }
 

@@ -215,7 +215,7 @@ struct SoftAssociationTests {
     func perAddress() throws {
         let world = try Simulation(isClearPermitted: true)
         let most = world.gateway.plane.configuration.limits.halfOpenExchangesPerAddress
-        for second in 0..<4 {
+        for second in 0..<8 {
             for port in 0..<(most / 2) {
                 world.send(
                     request(from: Endpoint(IPv4Address(203, 0, 113, 1), UInt16(2000 + second * 100 + port)), tunnel: 5))

@@ -70,10 +70,7 @@ extension GatewayConfiguration {
 
 extension GatewayConfiguration.Tunnel {
     /// The peer's address as a network, where it has one.
-    private var network: IPv4Network? {
-        guard case .v4(let address) = peer else { return nil }
-        return IPv4Network(address, prefixLength: 32)
-    }
+    private var network: AddressRange? { peer.map { AddressRange($0) } }
 
     /// The key that its peer alone has.
     fileprivate var key: PreSharedKey? { secret.map { PreSharedKey($0, network: network, identity: identity) } }

@@ -38,7 +38,8 @@ extension ControlPlane {
             return l2tp.receive(message.span.bytes, from: peer, now: now, using: &random)
         }
         guard clearL2TP == .permitted, policy.table.allowsClearL2TP(from: path.remote, to: path.local),
-            !isShuttingDown, !hasAssociations(at: path.remote.address) else {
+            !isShuttingDown, !hasAssociations(at: path.remote.address)
+        else {
             return counters.count(.clearRequestsRefused)
         }
         guard hasRoom(for: path.remote.address, now: now) else { return counters.count(.clearRequestsLimited) }

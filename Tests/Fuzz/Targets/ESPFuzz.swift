@@ -40,7 +40,7 @@ enum ESPFuzz {
         func check(_ sequence: UInt32) -> InboundDrop? {
             if sequence > highest { return nil }
             if sequence == 0 { return .replayed }
-            if highest - sequence >= 64 { return .tooOld }
+            if highest - sequence >= UInt32(ReplayWindow.defaultSize) { return .tooOld }
             return seen.contains(sequence) ? .replayed : nil
         }
     }
@@ -172,7 +172,7 @@ enum ESPFuzz {
             return (.badPadding, nil)
         }
         model.packets += 1
-        model.bytes += payload.count
+        model.bytes += plaintext.count
         return plaintext.last == 59 ? (.dummy, nil) : (nil, payload)
     }
 

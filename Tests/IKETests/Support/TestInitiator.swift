@@ -449,7 +449,8 @@ struct TestInitiator {
         guard payloads.filter({ $0.type == 5 }).map(\.body) == settings.selectors else { return }
         let answer = payloads[1].body
         let parts = Self.proposals(answer)
-        let outboundSPI = parts.first(where: { $0.protocolID != 4 })?.spi ?? []
+        let outer = parts.first { $0.protocolID != 4 }
+        guard let outboundSPI = outer?.spi else { return }
         var shared: [UInt8] = []
         if let pair = quick.pair {
             guard let value = payloads.first(where: { $0.type == 4 })?.body,
