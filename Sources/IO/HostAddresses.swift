@@ -26,6 +26,8 @@ public struct HostAddresses: Hashable, Sendable {
                 host.broadcasts.append(broadcast)
             }
         }
+        // An interface without a broadcast address is said to have its own as one.
+        host.broadcasts.removeAll { host.addresses.contains(.v4($0)) }
         return host
     }
 
