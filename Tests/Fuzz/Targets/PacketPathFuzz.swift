@@ -252,8 +252,10 @@ extension PacketPathFuzz.Bench {
         let dropped = PacketPathDrop.allCases.reduce(0) { $0 + path.drops[$1] }
         let told = path.reports.count { report in
             switch report {
-            case .ike, .control, .frame, .earlyFrame: true
-            case .peerMoved, .activity, .firstUse, .limitReached, .unknownSPI, .interfaceGone: false
+            case .ike, .control, .frame, .earlyFrame, .stranger: true
+            case .peerMoved, .activity, .firstUse, .limitReached, .unknownSPI, .interfaceGone, .acquire, .outsideSelector,
+                .clearPortFailed:
+                false
             }
         }
         return esp + dropped + UInt64(told)
@@ -322,7 +324,7 @@ extension PacketPathFuzz.Bench {
     /// The client opens what was sent: it is the packet that came from inside, whole.
     private func open(sent bytes: [UInt8]) {
         require(batch[0].path == path.peers[0]?.pointee.path, "it goes to where the peer is")
-        clientTable.open(batch)
+        clientTable.open(batch, as: .esp)
         let result = clientTable.result(0)
         require(result.drop == nil && result.nextHeader == 17, "the client can open it")
         var packet = batch[0]
