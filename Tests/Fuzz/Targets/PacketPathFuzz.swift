@@ -253,8 +253,8 @@ extension PacketPathFuzz.Bench {
         let told = path.reports.count { report in
             switch report {
             case .ike, .control, .frame, .earlyFrame, .stranger: true
-            case .peerMoved, .activity, .firstUse, .limitReached, .unknownSPI, .interfaceGone, .acquire, .outsideSelector,
-                .clearPortFailed:
+            case .peerMoved, .activity, .firstUse, .limitReached, .unknownSPI, .interfaceGone, .acquire,
+                .outsideSelector, .clearPortFailed:
                 false
             }
         }
