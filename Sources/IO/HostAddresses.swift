@@ -8,27 +8,36 @@ public struct HostAddresses: Hashable, Sendable {
     /// The broadcast addresses of its IPv4 networks.
     public var broadcasts: [IPv4Address] = []
 
+    /// Those of interfaces as the system lists them: each with its broadcast address, where it has one.
+    ///
+    /// An interface that was given none is said to have its own address as one (getifaddrs).
+    init(_ interfaces: [(address: IPAddress, broadcast: IPv4Address?)]) {
+        for (address, _) in interfaces where !addresses.contains(address) { addresses.append(address) }
+        for case (_, let broadcast?) in interfaces
+        where !addresses.contains(.v4(broadcast)) && !broadcasts.contains(broadcast) {
+            broadcasts.append(broadcast)
+        }
+    }
+
     /// Those that it has now; none where the system does not tell.
     public static var current: HostAddresses {
-        var host = HostAddresses()
+        var interfaces: [(address: IPAddress, broadcast: IPv4Address?)] = []
         var first: UnsafeMutablePointer<ifaddrs>?
-        guard getifaddrs(&first) == 0 else { return host }
+        guard getifaddrs(&first) == 0 else { return HostAddresses([]) }
         defer { freeifaddrs(first) }
         var next = first
         while let entry = next?.pointee {
             next = entry.ifa_next
             guard let address = address(entry.ifa_addr) else { continue }
-            if !host.addresses.contains(address) { host.addresses.append(address) }
+            var broadcast: IPv4Address?
             if entry.ifa_flags & UInt32(IFF_BROADCAST) != 0,
-                case .v4(let broadcast)? = self.address(entry.ifa_ifu.ifu_broadaddr),
-                !host.broadcasts.contains(broadcast)
+                case .v4(let found)? = self.address(entry.ifa_ifu.ifu_broadaddr)
             {
-                host.broadcasts.append(broadcast)
+                broadcast = found
             }
+            interfaces.append((address, broadcast))
         }
-        // An interface without a broadcast address is said to have its own as one.
-        host.broadcasts.removeAll { host.addresses.contains(.v4($0)) }
-        return host
+        return HostAddresses(interfaces)
     }
 
     private static func address(_ pointer: UnsafeMutablePointer<sockaddr>?) -> IPAddress? {
