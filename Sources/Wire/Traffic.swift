@@ -47,6 +47,18 @@ public struct AddressRange: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The range that `text` writes as an address or as `address/bits`, or nil. Host bits that are set are refused.
+    public init?(_ text: some StringProtocol) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let first = parts.first, let address = IPAddress(first) else { return nil }
+        guard parts.count == 2 else { self.init(address); return }
+        // `Int` alone would take a sign too.
+        guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let bits = Int(parts[1]),
+            let range = AddressRange(address, prefixLength: bits), range.first == address
+        else { return nil }
+        self = range
+    }
+
     private init(unchecked first: IPAddress, _ last: IPAddress) { (self.first, self.last) = (first, last) }
 
     /// The bits behind the prefix, of the 64 from bit `start` on.

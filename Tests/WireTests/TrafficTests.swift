@@ -61,4 +61,17 @@ struct TrafficTests {
             local: AddressRange(v4("192.0.2.1")), remote: .anyIPv4, protocolNumber: 17, localPort: 1701)
         #expect(wide.contains(narrow) && !narrow.contains(wide) && narrow.contains(narrow))
     }
+
+    @Test("a range is read as an address or as a network without host bits")
+    func text() {
+        for text in ["10.1.2.3", "10.1.0.0/16", "0.0.0.0/0", "2001:db8::/32", "2001:db8::1", "::/0"] {
+            #expect(AddressRange(text)?.description == text)
+        }
+        for text in [
+            "", "/", "10.1.0.0/", "10.1.0.0/+16", "10.1.0.0/33", "10.1.0.1/16", "10.1.0.0/16/1", "2001:db8::1/32",
+            "2001:db8::/129", "name/8",
+        ] {
+            #expect(AddressRange(text) == nil, "\(text)")
+        }
+    }
 }

@@ -55,14 +55,11 @@ extension ValueRules {
 
     /// A network or an address at one end of a tunnel.
     static func tunnelNetwork(_ text: String) throws(Refusal) -> AddressRange {
-        let allowed = "a network, its host bits zero, such as 10.1.0.0/16 or 2001:db8:1::/48, or an address"
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count <= 2, let first = parts.first, let address = IPAddress(first) else {
-            throw Refusal(problem: "\(quoted(text)) is not a network", allowed: allowed)
+        guard let range = AddressRange(text) else {
+            throw Refusal(
+                problem: "\(quoted(text)) is not a network",
+                allowed: "a network, its host bits zero, such as 10.1.0.0/16 or 2001:db8:1::/48, or an address")
         }
-        guard parts.count == 2 else { return AddressRange(address) }
-        guard let bits = Int(parts[1]), let range = AddressRange(address, prefixLength: bits), range.first == address
-        else { throw Refusal(problem: "\(quoted(text)) is not a network", allowed: allowed) }
         return range
     }
 

@@ -81,16 +81,10 @@ extension ValueRules {
     static func peerNetwork(_ text: String) throws(Refusal) -> AddressRange {
         let allowed =
             "an IPv4 or IPv6 network, its host bits zero, such as 203.0.113.0/24 or 2001:db8::/32, or an address"
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard let address = parts.first.flatMap({ IPAddress($0) }), parts.count <= 2 else {
+        guard let network = AddressRange(text) else {
             throw Refusal(problem: "\(quoted(text)) is not a network", allowed: allowed)
         }
-        guard parts.count == 2 else { return AddressRange(address) }
-        // `Int` alone would take a sign too.
-        guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let prefixLength = Int(parts[1]),
-            let network = AddressRange(address, prefixLength: prefixLength), network.first == address
-        else { throw Refusal(problem: "\(quoted(text)) is not a network", allowed: allowed) }
-        guard prefixLength > 0 else {
+        guard network.prefixLength != 0 else {
             throw Refusal(problem: "\(network) is everybody: that is what the file says outside", allowed: allowed)
         }
         return network

@@ -33,7 +33,7 @@ extension ValueRules {
         default: break
         }
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        if let address = parts.first.flatMap({ ipAddress($0) }) {
+        if let address = parts.first.flatMap({ IPAddress($0) }) {
             guard parts.count == 2 else { return .range(AddressRange(address)) }
             let isNumber = !parts[1].isEmpty && parts[1].utf8.allSatisfy { (0x30...0x39).contains($0) }
             guard isNumber, let length = Int(parts[1]), let range = AddressRange(address, prefixLength: length) else {
@@ -98,14 +98,10 @@ extension ValueRules {
     /// The other end of a tunnel, which is fixed: an address, or nil for none.
     static func tunnelEndpoint(_ text: String) throws(Refusal) -> IPAddress? {
         guard text != "none" else { return nil }
-        guard let address = ipAddress(text) else {
+        guard let address = IPAddress(text) else {
             throw Refusal(problem: "\(quoted(text)) is not an address", allowed: "none, or the peer's IP address")
         }
         return address
-    }
-
-    private static func ipAddress(_ text: String) -> IPAddress? {
-        IPv4Address(text).map { .v4($0) } ?? IPv6Address(text).map { .v6($0) }
     }
 
     private static func word<Value>(_ text: String, _ values: [(String, Value)]) throws(Refusal) -> Value {
