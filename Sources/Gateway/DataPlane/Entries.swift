@@ -193,10 +193,11 @@ struct OutboundEntry: ~Copyable {
     private let protection: Protection
     private let traffic: Unmanaged<SessionTraffic>
 
-    init(_ parameters: AssociationParameters) throws(CryptographyError) {
+    /// An SA that was negotiated; where compression was, its packets go through the worker's `compressor`.
+    init(_ parameters: AssociationParameters, compressor: PacketCompressor) throws(CryptographyError) {
         association = try OutboundSecurityAssociation(
             index: parameters.index, outerIndex: parameters.outerIndex, protection: parameters.protection,
-            keys: parameters.keys, limit: parameters.limit)
+            keys: parameters.keys, limit: parameters.limit, compressor: compressor)
         (use, protection, traffic) = (parameters.use, parameters.protection, .passRetained(parameters.traffic))
     }
 

@@ -77,7 +77,7 @@ extension PacketPath {
     private mutating func install(outbound parameters: AssociationParameters, peer: Int) -> Bool {
         guard let peer = peers[peer] else { return true }
         do throws(CryptographyError) {
-            peer.pointee.add(try OutboundEntry(parameters))
+            peer.pointee.add(try OutboundEntry(parameters, compressor: compressor))
             keyAdditions &+= 1
             outboundCount &+= 1
             return true

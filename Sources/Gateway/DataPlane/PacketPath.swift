@@ -80,6 +80,7 @@ struct PacketPath: ~Copyable {
     var strangersSince = Instant.zero
     var strangersTold = 0
     var sessions = SlotTable<SessionEntry>()
+    let compressor = PacketCompressor()
     var random = RandomBlock()
     var drops = Counters<PacketPathDrop>()
     /// What could not be sealed: each also counts as ``PacketPathDrop/notEncrypted``.
@@ -99,7 +100,7 @@ struct PacketPath: ~Copyable {
         self.worker = worker
         self.routes = routes
         self.tunnels = tunnels
-        inboundTable = InboundTable(batchCapacity: batchCapacity)
+        inboundTable = InboundTable(batchCapacity: batchCapacity, compressor: compressor)
         capacity = batchCapacity
         dispositions = .allocate(capacity: batchCapacity)
         dispositions.initialize(repeating: .done, count: batchCapacity)
