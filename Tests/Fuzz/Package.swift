@@ -18,12 +18,14 @@ let package = Package(
     targets: [
         .target(
             name: "COpenSSL", path: "Linked/Rooms/COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")]),
+        .systemLibrary(name: "CZlib", path: "Linked/Rooms/CZlib", pkgConfig: "zlib"),
         .target(name: "Wire", path: "Linked/Rooms/Wire", swiftSettings: room),
         .target(
             name: "Cryptography", dependencies: ["Wire", "COpenSSL"], path: "Linked/Rooms/Cryptography",
             swiftSettings: room),
         .target(name: "IKE", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/IKE", swiftSettings: room),
-        .target(name: "ESP", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/ESP", swiftSettings: room),
+        .target(
+            name: "ESP", dependencies: ["Wire", "Cryptography", "CZlib"], path: "Linked/Rooms/ESP", swiftSettings: room),
         .target(name: "L2TP", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/L2TP", swiftSettings: room),
         .target(name: "PPP", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/PPP", swiftSettings: room),
         // The packet path alone: it makes no system call, so it needs neither IO nor what configuration needs.
@@ -31,8 +33,10 @@ let package = Package(
             name: "Gateway", dependencies: ["Wire", "Cryptography", "ESP", "L2TP", "PPP"],
             path: "Linked/Rooms/Gateway/DataPlane",
             sources: [
-                "Entries.swift", "PacketPath.swift", "PacketPath+Commands.swift", "PacketPathDrop.swift",
-                "RouteTable.swift", "SlotTable.swift", "WorkerMessages.swift",
+                "Entries.swift", "IKEPort.swift", "PacketPath.swift", "PacketPath+Clear.swift",
+                "PacketPath+Commands.swift",
+                "PacketPath+Tunnels.swift", "PacketPathDrop.swift", "RouteTable.swift", "SlotTable.swift",
+                "TunnelTable.swift", "WorkerMessages.swift",
             ],
             swiftSettings: room),
         .target(

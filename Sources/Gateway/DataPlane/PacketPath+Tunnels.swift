@@ -281,7 +281,7 @@ struct HeldPackets: ~Copyable {
 
     /// When the control loop was told that an SA is wanted.
     var told: Instant?
-    private var batch = PacketBatch(capacity: maximum, packetSizeMaximum: Worker.packetSizeMaximum)
+    private var batch = PacketBatch(capacity: maximum, packetSizeMaximum: PacketPath.packetSizeMaximum)
     private var first = 0
     private(set) var count = 0
 

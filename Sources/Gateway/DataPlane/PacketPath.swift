@@ -38,6 +38,8 @@ enum OutboundPlace: Sendable {
 /// nothing is allocated, locked or counted by reference for a packet of data. Messages for the control loop are copied
 /// into `reports`.
 struct PacketPath: ~Copyable {
+    /// What fits a slot: the largest packet that the outer MTU lets through, fragments put together, with room to spare.
+    static let packetSizeMaximum = 2048 * 2
     /// L2TP's UDP port (RFC 2661 section 8.1).
     static let l2tpPort: UInt16 = 1701
     static let udpHeaderLength = 8

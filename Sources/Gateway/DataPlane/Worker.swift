@@ -41,8 +41,6 @@ final class WorkerHandle: Sendable {
 final class Worker {
     /// How many packets a batch has: enough to share a system call and, later, to fill a multi-buffer cipher.
     static let batchCapacity = 64
-    /// What fits a slot: the largest packet that the outer MTU lets through, fragments put together, with room to spare.
-    static let packetSizeMaximum = 2048 * 2
     /// How many packets may wait between two workers.
     static let ringCapacity = 512
 
@@ -387,14 +385,4 @@ final class Worker {
             udp: ports.encapsulated.drops, ike: ports.ike?.drops ?? PacketDropCounters(), raw: ports.raw.drops,
             tun: ports.tun.drops)
     }
-}
-
-/// IKE's UDP ports.
-enum IKEPort {
-    /// The worker that reads port 500. The peers whose ESP comes there live at it.
-    static let worker = 0
-    /// RFC 2408 section 2.5.1.
-    static let plain: UInt16 = 500
-    /// RFC 3947 section 4, RFC 3948: with the non-ESP marker.
-    static let encapsulated: UInt16 = 4500
 }

@@ -158,7 +158,7 @@ final class GatewayServer {
                 from == to
                     ? nil
                     : BoundedRing(
-                        minimumCapacity: Worker.ringCapacity, packetSizeMaximum: Worker.packetSizeMaximum)
+                        minimumCapacity: Worker.ringCapacity, packetSizeMaximum: PacketPath.packetSizeMaximum)
             }
         }
         return try (0..<workerCount).map { index in

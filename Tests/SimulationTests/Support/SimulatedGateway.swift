@@ -9,8 +9,8 @@ import Wire
 final class SimulatedGateway {
     final class WorkerBox {
         var path: PacketPath
-        var batch = PacketBatch(capacity: Worker.batchCapacity, packetSizeMaximum: Worker.packetSizeMaximum)
-        var scratch = PacketBatch(capacity: 1, packetSizeMaximum: Worker.packetSizeMaximum)
+        var batch = PacketBatch(capacity: Worker.batchCapacity, packetSizeMaximum: PacketPath.packetSizeMaximum)
+        var scratch = PacketBatch(capacity: 1, packetSizeMaximum: PacketPath.packetSizeMaximum)
 
         init(index: Int, routes: RouteTable, tunnels: TunnelTable) {
             path = PacketPath(
