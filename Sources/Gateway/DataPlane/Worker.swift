@@ -63,8 +63,8 @@ final class Worker {
     private var path: PacketPath
     /// UDP 1701, where the policy lets L2TP in without IPsec.
     private var clear: UDPSocket?
-    private var batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
-    private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: packetSizeMaximum)
+    private var batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: PacketPath.packetSizeMaximum)
+    private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: PacketPath.packetSizeMaximum)
     /// For a message to the sender of what does not fit.
     private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPError.lengthMaximum)
     private var isStopped = false
