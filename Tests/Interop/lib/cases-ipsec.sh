@@ -2,6 +2,7 @@
 
 CASES+=(
     "kilobytes-500|SAs of 1 MB are renewed hundreds of times in one stream, and all counters agree to the byte"
+    "networks|networks behind strongSwan and libreswan are joined to ours, whoever begins, in IPv4 and IPv6"
 )
 
 STREAM_BLOBS=1         # how often the blob is in the stream down; --long: 25, which are 500 MB
@@ -62,4 +63,24 @@ case_kilobytes_500() {
     [ "$own" = "${figures#* }" ] || because "the client's SAs sent $own bytes, and ${figures#* } came by ours" || return 1
     DETAILS+="; SAs: $own bytes sent by the client's and received by the gateway's"
     hang_up direct && no_sessions 5 && restart
+}
+
+case_networks() {
+    local client starter outer inner
+    for client in strongswan libreswan; do
+        for starter in guest gateway; do
+            for outer in 4 6; do
+                for inner in 4 6 several; do
+                    # A few of each in the short run.
+                    [ $LONG = yes ] || [[ " strongswan-guest-4-4 strongswan-gateway-4-several libreswan-gateway-4-4 \
+                        libreswan-guest-4-several " == *" $client-$starter-$outer-$inner "* ]] || continue
+                    joined $client $starter $outer $inner || return 1
+                    in_guest direct 15 ipsec_down || because "cannot hang up: $ANSWER" || return 1
+                done
+            done
+        done
+    done
+    DETAILS=${DETAILS#; }
+    guest_kill direct
+    restart
 }

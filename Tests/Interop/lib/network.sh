@@ -125,7 +125,8 @@ network_up() {
     head -c "$((BLOB_MEGABYTES << 20))" /dev/urandom >"$WORK/blob"
     BLOB_SHA256=$(sha256sum "$WORK/blob")
     BLOB_SHA256=${BLOB_SHA256%% *}
-    ip netns exec "$PREFIX-inside" /usr/bin/python3 "$here/guest/server" "$WORK/blob" "$SERVER_INSIDE" "$SERVER_INSIDE_6" \
+    ip netns exec "$PREFIX-inside" /usr/bin/python3 "$here/guest/server" "$WORK/blob" "$SERVER_INSIDE" \
+        "$SERVER_INSIDE_SECOND" "$SERVER_INSIDE_6" \
         >"$WORK/inside-server.log" 2>&1 </dev/null &
     INSIDE_PID=$!
     within 10 in_ns inside curl -sf -o /dev/null "http://$SERVER_INSIDE/" ||
