@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-// Room for the packet information of either IP version, and for the segment size of UDP_SEGMENT or UDP_GRO beside it.
+// Room for the packet information of either IP version, and for two numbers beside it.
 union control {
     struct cmsghdr header;
-    uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(int))];
+    uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))];
 };
 
 union name {
@@ -95,6 +95,7 @@ static void read_name(const union name *name, struct culvert_datagram *datagram)
 
 static void read_control(struct msghdr *header, struct culvert_datagram *datagram) {
     datagram->local_high = datagram->local_low = 0;
+    datagram->traffic_class = 0;
     for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control; control = CMSG_NXTHDR(header, control)) {
         if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo information;
@@ -106,6 +107,12 @@ static void read_control(struct msghdr *header, struct culvert_datagram *datagra
             memcpy(&information, CMSG_DATA(control), sizeof information);
             datagram->local_high = half(&information.ipi6_addr, 0);
             datagram->local_low = half(&information.ipi6_addr, 8);
+        } else if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_TOS) {
+            datagram->traffic_class = *CMSG_DATA(control);
+        } else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_TCLASS) {
+            int value;
+            memcpy(&value, CMSG_DATA(control), sizeof value);
+            datagram->traffic_class = (uint8_t)value;
         }
     }
 }
@@ -137,6 +144,19 @@ int culvert_datagram_batch_receive(struct culvert_datagram_batch *batch, int des
     return received;
 }
 
+static void add_control(struct msghdr *header, int level, int type, const void *value, size_t size) {
+    struct cmsghdr *message = (struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
+    message->cmsg_level = level;
+    message->cmsg_type = type;
+    message->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(message), value, size);
+    header->msg_controllen += CMSG_SPACE(size);
+}
+
+static void add_number(struct msghdr *header, int level, int type, int value) {
+    add_control(header, level, type, &value, sizeof value);
+}
+
 static void write_header(
     const struct culvert_datagram *datagram, struct msghdr *header, union name *name, union control *control
 ) {
@@ -145,33 +165,29 @@ static void write_header(
     header->msg_controllen = 0;
     header->msg_flags = 0;
     bool with_source = (datagram->local_high | datagram->local_low) != 0;
-    struct cmsghdr *message = &control->header;
     if (datagram->version == 6) {
         header->msg_namelen = sizeof name->v6;
         memset(&name->v6, 0, sizeof name->v6);
         name->v6.sin6_family = AF_INET6;
         name->v6.sin6_port = htons(datagram->remote_port);
         name->v6.sin6_addr = whole(datagram->remote_high, datagram->remote_low);
-        if (!with_source) return;
-        struct in6_pktinfo information = {.ipi6_addr = whole(datagram->local_high, datagram->local_low)};
-        message->cmsg_level = IPPROTO_IPV6;
-        message->cmsg_type = IPV6_PKTINFO;
-        message->cmsg_len = CMSG_LEN(sizeof information);
-        memcpy(CMSG_DATA(message), &information, sizeof information);
-        header->msg_controllen = CMSG_SPACE(sizeof information);
+        if (with_source) {
+            struct in6_pktinfo information = {.ipi6_addr = whole(datagram->local_high, datagram->local_low)};
+            add_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &information, sizeof information);
+        }
+        if (datagram->traffic_class) add_number(header, IPPROTO_IPV6, IPV6_TCLASS, datagram->traffic_class);
+        if (datagram->do_not_fragment) add_number(header, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
     } else {
         header->msg_namelen = sizeof name->v4;
         memset(&name->v4, 0, sizeof name->v4);
         name->v4.sin_family = AF_INET;
         name->v4.sin_port = htons(datagram->remote_port);
         name->v4.sin_addr.s_addr = htonl((uint32_t)datagram->remote_low);
-        if (!with_source) return;
-        struct in_pktinfo information = {.ipi_spec_dst.s_addr = htonl((uint32_t)datagram->local_low)};
-        message->cmsg_level = IPPROTO_IP;
-        message->cmsg_type = IP_PKTINFO;
-        message->cmsg_len = CMSG_LEN(sizeof information);
-        memcpy(CMSG_DATA(message), &information, sizeof information);
-        header->msg_controllen = CMSG_SPACE(sizeof information);
+        if (with_source) {
+            struct in_pktinfo information = {.ipi_spec_dst.s_addr = htonl((uint32_t)datagram->local_low)};
+            add_control(header, IPPROTO_IP, IP_PKTINFO, &information, sizeof information);
+        }
+        if (datagram->traffic_class) add_number(header, IPPROTO_IP, IP_TOS, datagram->traffic_class);
     }
 }
 

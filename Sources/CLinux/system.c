@@ -12,7 +12,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -135,7 +137,16 @@ int64_t culvert_wall_seconds(void) {
     return now.tv_sec;
 }
 
-int culvert_forbid_dumps(void) { return result(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }
+int culvert_forbid_dumps(void) {
+    struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) < 0) return -errno;
+    return result(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+}
+
+int culvert_lock_memory(void) {
+    // On a fault: what is never touched needs no memory. MCL_ONFAULT is since Linux 4.4.
+    return result(mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT));
+}
 
 int culvert_effective_capabilities(uint64_t *capabilities) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};

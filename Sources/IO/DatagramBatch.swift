@@ -45,6 +45,7 @@ struct DatagramBatch: ~Copyable {
             if kept != first + index { packets[first + index].start = packets[kept].start }
             packets[kept] = Packet(
                 start: datagrams[index].start, count: datagrams[index].count, path: datagrams[index].path)
+            packets[kept].outer.trafficClass = datagrams[index].traffic_class
             kept += 1
         }
         packets.count = kept
@@ -55,6 +56,14 @@ struct DatagramBatch: ~Copyable {
     func stage(_ packet: Packet, at index: Int) {
         precondition(index >= 0 && index < capacity)
         datagrams[index] = culvert_datagram(start: packet.start, count: packet.count, path: packet.path)
+        datagrams[index].traffic_class = packet.outer.trafficClass
+        datagrams[index].do_not_fragment = packet.outer.doNotFragment
+    }
+
+    /// Sends the packets at `range`, up to the first that the system refuses. Returns how many went, or the error number made
+    /// negative where none did.
+    func send(_ range: Range<Int>, to descriptor: Int32) -> Int32 {
+        culvert_datagram_batch_send(batch, descriptor, UInt32(range.lowerBound), UInt32(range.count))
     }
 
     /// Sends the first `count` packets. One that the system refuses does not hold up those behind it; when a queue is
@@ -62,7 +71,7 @@ struct DatagramBatch: ~Copyable {
     func send(count: Int, to descriptor: Int32, drops: inout PacketDropCounters) -> Int {
         var (next, sent) = (0, 0)
         while next < count {
-            let returned = culvert_datagram_batch_send(batch, descriptor, UInt32(next), UInt32(count - next))
+            let returned = send(next..<count, to: descriptor)
             if returned > 0 {
                 next += Int(returned)
                 sent += Int(returned)

@@ -16,22 +16,36 @@ public class DatagramSocket: Pollable {
     public private(set) final var drops = PacketDropCounters()
 
     private let socket: FileDescriptor
-    private let bringsHeader: Bool
+    private let header: ReceivedHeader
     private let incoming: DatagramBatch
     private let outgoing: DatagramBatch
     private var staged = 0
 
-    /// - Parameter bringsHeader: Whether packets come in with their IPv4 header.
-    init(socket: FileDescriptor, version: UInt8, bringsHeader: Bool, batchCapacity: Int) throws(SystemError) {
+    /// What becomes of the IP header of a packet that comes in.
+    enum ReceivedHeader: Hashable {
+        /// The system takes it away.
+        case none
+        /// An IPv4 header comes in with the packet: it is taken off.
+        case removed
+        /// An IPv4 header comes in with the packet: it stays right in front.
+        case kept
+        /// The system takes the IPv6 header away; one that says the same is put in front.
+        case rebuilt(nextHeader: UInt8)
+    }
+
+    init(
+        socket: FileDescriptor, version: UInt8, header: ReceivedHeader, batchCapacity: Int
+    ) throws(SystemError) {
         let descriptor = socket.descriptor
         incoming = try DatagramBatch(capacity: batchCapacity)
         outgoing = try DatagramBatch(capacity: batchCapacity)
         try checked(culvert_set_packet_information(descriptor, version), "ask for packet information")
+        try checked(culvert_set_traffic_class_information(descriptor, version), "ask for the traffic class")
         try checked(culvert_set_fragmentation_allowed(descriptor, version), "allow fragmentation")
         let granted = culvert_set_buffers(descriptor, Int32(Self.bufferBytesWanted))
         receiveBufferBytes = Int(try checked(granted, "size the socket's buffers"))
         self.socket = socket
-        self.bringsHeader = bringsHeader
+        self.header = header
     }
 
     /// The descriptor, for a ``Poller``.
@@ -40,10 +54,42 @@ public class DatagramSocket: Pollable {
     /// A sender of single packets for other threads.
     public final var sender: DatagramSender { DatagramSender(socket: socket) }
 
+    /// Marks what the socket sends (SO_MARK), so that routing rules can tell it from what is to go into a tunnel.
+    public final func mark(_ mark: UInt32) throws(SystemError) {
+        try checked(
+            culvert_set_mark(descriptor, mark), "mark a socket", advice: "needs the capability CAP_NET_ADMIN")
+    }
+
     /// Receives into the free slots of `batch`, which are as ``PacketBatch/reset()`` leaves them, with one system call and
     /// without waiting. Returns how many packets came.
     public final func receive(into batch: inout PacketBatch) -> Int {
-        guard bringsHeader else { return incoming.receive(from: descriptor, into: &batch, lead: 0, drops: &drops) }
+        switch header {
+        case .none: return incoming.receive(from: descriptor, into: &batch, lead: 0, drops: &drops)
+        case .rebuilt(let nextHeader):
+            let first = batch.count
+            let received = incoming.receive(from: descriptor, into: &batch, lead: 0, drops: &drops)
+            for index in first..<first + received { Self.rebuildHeader(of: &batch[index], nextHeader: nextHeader) }
+            return received
+        case .removed: return receiveBehindHeaders(into: &batch, keeping: false)
+        case .kept: return receiveBehindHeaders(into: &batch, keeping: true)
+        }
+    }
+
+    /// AH covers of an IPv6 header what cannot change on the way (RFC 4302 section 3.3.3.1.2.1), and that is all known.
+    private static func rebuildHeader(of packet: inout Packet, nextHeader: UInt8) {
+        packet.path.remote.port = 0
+        guard case .v6(let source) = packet.path.remote.address, case .v6(let destination) = packet.path.local else {
+            return
+        }
+        let payload = packet.count
+        packet.prependIPv6Header(
+            nextHeader: nextHeader, from: source, to: destination, trafficClass: packet.outer.trafficClass)
+        packet.removeFirst(IPv6Header.length)
+        packet.count = payload
+        packet.outer.headerLength = UInt8(IPv6Header.length)
+    }
+
+    private func receiveBehindHeaders(into batch: inout PacketBatch, keeping: Bool) -> Int {
         let first = batch.count
         // The headroom lends the room for the largest header, so that payloads may be as large as slots are.
         let lead = Self.headerBytes.upperBound
@@ -57,7 +103,9 @@ public class DatagramSocket: Pollable {
                 drops.count(.malformedHeader)
                 continue
             }
+            packet.outer.trafficClass = packet.byte(at: 1)
             packet.removeFirst(header)
+            if keeping { packet.outer.headerLength = UInt8(truncatingIfNeeded: header) }
             packet.path.remote.port = 0
             if kept != index { batch[index].start = batch[kept].start }
             batch[kept] = packet

@@ -1,20 +1,52 @@
 import CLinux
 import Glibc
+import Wire
 
 /// What the gateway needs to know of the system it runs on, and what it asks of it at its start.
 public enum HostSystem {
     /// Whether the system forwards IPv4 packets from one interface to another; nil if it does not say.
-    public static var ipForwardingIsOn: Bool? {
-        let descriptor = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC)
+    public static var ipForwardingIsOn: Bool? { digit(of: "ipv4/ip_forward").map { $0 != UInt8(ascii: "0") } }
+
+    /// Whether the system forwards IPv6 packets; nil if it does not say, as where it has no IPv6.
+    public static var ipv6ForwardingIsOn: Bool? {
+        digit(of: "ipv6/conf/all/forwarding").map { $0 != UInt8(ascii: "0") }
+    }
+
+    /// Whether sockets of IPv6 can be made and have an address to speak from.
+    public static var hasIPv6: Bool {
+        digit(of: "ipv6/conf/all/disable_ipv6") == UInt8(ascii: "0")
+            && (try? UDPSocket(address: .v6(.any), port: 0, batchCapacity: 1)) != nil
+    }
+
+    /// Lets packets come in on an interface though another one leads back to their source, as tunnels may have it: only that
+    /// there is some way back is asked (RFC 3704 section 2.4). The larger number of this and of what is set for all
+    /// interfaces counts, and this is the largest. IPv6 has no such filter.
+    public static func loosenReversePathFilter(interface: String) throws(SystemError) {
+        let path = "/proc/sys/net/ipv4/conf/\(interface)/rp_filter"
+        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemError(operation: "open \(path)", number: errno) }
+        defer { close(descriptor) }
+        guard Glibc.write(descriptor, "2", 1) == 1 else { throw SystemError(operation: "write \(path)", number: errno) }
+    }
+
+    /// The first character of a setting of the network, of this thread's network namespace.
+    private static func digit(of setting: String) -> UInt8? {
+        let descriptor = open("/proc/sys/net/\(setting)", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var byte: UInt8 = 0
-        guard read(descriptor, &byte, 1) == 1 else { return nil }
-        return byte != UInt8(ascii: "0")
+        return read(descriptor, &byte, 1) == 1 ? byte : nil
     }
 
     /// Keeps keys out of core dumps, and other processes of this user out of our memory.
     public static func forbidDumps() throws(SystemError) { try checked(culvert_forbid_dumps(), "forbid core dumps") }
+
+    /// Keeps all memory of the process out of swap, what it gets later among it (mlockall(2)).
+    public static func lockMemory() throws(SystemError) {
+        try checked(
+            culvert_lock_memory(), "lock memory",
+            advice: "needs the capability CAP_IPC_LOCK or a larger limit of locked memory (ulimit -l)")
+    }
 
     /// The capabilities in effect for this process.
     public static var capabilities: Capabilities {

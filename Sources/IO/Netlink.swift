@@ -53,35 +53,37 @@ public struct NetworkInterface: Hashable, Sendable {
     public let isUp: Bool
 }
 
-/// An IPv4 address of this system.
+/// An IP address of this system.
 public struct InterfaceAddress: Hashable, Sendable {
     /// The interface that it is on.
     public let interfaceIndex: Int32
     /// The address.
-    public let address: IPv4Address
+    public let address: IPAddress
     /// How many leading bits the interface's network has.
     public let prefixLength: Int
     /// The other end, on a point-to-point interface that has one.
-    public let peer: IPv4Address?
+    public let peer: IPAddress?
 
     /// `address` on an interface, which is point-to-point if there is a `peer`.
-    public init(interfaceIndex: Int32, address: IPv4Address, prefixLength: Int, peer: IPv4Address? = nil) {
+    public init(interfaceIndex: Int32, address: IPAddress, prefixLength: Int, peer: IPAddress? = nil) {
         (self.interfaceIndex, self.address, self.prefixLength) = (interfaceIndex, address, prefixLength)
         self.peer = peer
     }
 }
 
-/// An IPv4 route in the system's main table.
+/// A route of either IP version in the system's main table.
 public struct Route: Hashable, Sendable {
     /// The protocol number (rtm_protocol) of all routes that Culvert makes. `ip route show proto 171` lists them.
     public static let culvert: UInt8 = 171
 
-    /// Where it leads.
-    public var destination: IPv4Network
+    /// Where it leads: a network.
+    public var destination: AddressRange
     /// The interface that it goes out of.
     public var interfaceIndex: Int32
     /// The router that it goes through, if it is not reached directly.
-    public var gateway: IPv4Address?
+    public var gateway: IPAddress?
+    /// The address of ours that connections by it come from, if they do not choose one.
+    public var source: IPAddress?
     /// The lower, the better.
     public var metric: UInt32
     /// Who made it: ``culvert``, or another program's number.
@@ -89,11 +91,22 @@ public struct Route: Hashable, Sendable {
 
     /// A route to `destination` out of an interface.
     public init(
-        to destination: IPv4Network, interfaceIndex: Int32, gateway: IPv4Address? = nil, metric: UInt32 = 0,
-        protocol: UInt8 = Route.culvert
+        to destination: AddressRange, interfaceIndex: Int32, gateway: IPAddress? = nil, source: IPAddress? = nil,
+        metric: UInt32 = 0, protocol: UInt8 = Route.culvert
     ) {
+        self.source = source
         (self.destination, self.interfaceIndex, self.gateway) = (destination, interfaceIndex, gateway)
         (self.metric, self.protocol) = (metric, `protocol`)
+    }
+
+    /// A route to an IPv4 network.
+    public init(
+        to network: IPv4Network, interfaceIndex: Int32, gateway: IPAddress? = nil, metric: UInt32 = 0,
+        protocol: UInt8 = Route.culvert
+    ) {
+        self.init(
+            to: AddressRange(network), interfaceIndex: interfaceIndex, gateway: gateway, metric: metric,
+            protocol: `protocol`)
     }
 }
 
@@ -192,7 +205,7 @@ public final class Netlink {
         try check(rtnl_addr_add(socket, entry, 0), operation)
     }
 
-    /// All IPv4 addresses of this system.
+    /// All IP addresses of this system.
     public func addresses() throws(NetlinkError) -> [InterfaceAddress] {
         var cache: OpaquePointer?
         var attempts = 0
@@ -203,14 +216,12 @@ public final class Netlink {
         var next = nl_cache_get_first(cache)
         while let entry = next {
             next = nl_cache_get_next(entry)
-            guard rtnl_addr_get_family(entry) == AF_INET, let local = rtnl_addr_get_local(entry),
-                let address = IPv4Address(local)
-            else { continue }
+            guard let local = rtnl_addr_get_local(entry), let address = IPAddress(local) else { continue }
             addresses.append(
                 InterfaceAddress(
                     interfaceIndex: rtnl_addr_get_ifindex(entry), address: address,
                     prefixLength: Int(rtnl_addr_get_prefixlen(entry)),
-                    peer: rtnl_addr_get_peer(entry).flatMap(IPv4Address.init)))
+                    peer: rtnl_addr_get_peer(entry).flatMap(IPAddress.init)))
         }
         return addresses
     }
@@ -223,14 +234,22 @@ public final class Netlink {
         try check(rtnl_route_add(socket, object.object, 0), "add route to \(route.destination)")
     }
 
+    /// Adds `route`, in the place of another one to the same destination with the same metric, if there is one.
+    public func replace(_ route: Route) throws(NetlinkError) {
+        let object = try RouteObject(route)
+        try check(rtnl_route_add(socket, object.object, Self.replaceFlag), "set route to \(route.destination)")
+    }
+
+    private static let replaceFlag: Int32 = 0x100  // NLM_F_REPLACE
+
     /// Removes `route`.
     public func remove(_ route: Route) throws(NetlinkError) {
         let object = try RouteObject(route)
         try check(rtnl_route_delete(socket, object.object, 0), "remove route to \(route.destination)")
     }
 
-    /// The routes that the program with number `protocol` made: ours, or with nil all, in the main table. Routes with
-    /// several next hops and those that lead nowhere (blackhole, ...) are left out.
+    /// The routes of both IP versions that the program with number `protocol` made: ours, or with nil all, in the main
+    /// table. Routes with several next hops and those that lead nowhere (blackhole, ...) are left out.
     public func routes(by protocol: UInt8? = Route.culvert) throws(NetlinkError) -> [Route] {
         let list = RouteList(protocol: `protocol`)
         culvert_netlink_set_filtering(socket, 1)
@@ -245,13 +264,17 @@ public final class Netlink {
             nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_DEFAULT, nil, nil)
             culvert_netlink_set_filtering(socket, 0)
         }
-        var attempts = 0
-        try retrying("list routes", &attempts) {
-            list.routes = []
-            let sent = culvert_netlink_request_routes(socket, `protocol` ?? 0)
-            return sent < 0 ? sent : nl_recvmsgs_default(socket)
+        var routes: [Route] = []
+        for family in [AF_INET, AF_INET6] {
+            var attempts = 0
+            try retrying("list routes", &attempts) {
+                list.routes = []
+                let sent = culvert_netlink_request_routes(socket, family, `protocol` ?? 0)
+                return sent < 0 ? sent : nl_recvmsgs_default(socket)
+            }
+            routes += list.routes
         }
-        return list.routes
+        return routes
     }
 
     /// Removes every route that Culvert made, this process or one before it. Returns how many there were.
@@ -269,9 +292,9 @@ public final class Netlink {
         return own.count
     }
 
-    /// The best default route, if there is one.
+    /// The best default route of IPv4, if there is one.
     public func defaultRoute() throws(NetlinkError) -> Route? {
-        try routes(by: nil).filter { $0.destination.prefixLength == 0 }.min { $0.metric < $1.metric }
+        try routes(by: nil).filter { $0.destination == .anyIPv4 }.min { $0.metric < $1.metric }
     }
 
     // MARK: Errors
@@ -313,40 +336,47 @@ private final class RouteList {
 extension Route {
     /// The route that libnl read, if it is a plain one.
     fileprivate init?(_ route: OpaquePointer) {
-        guard rtnl_route_get_family(route) == UInt8(AF_INET),
+        guard
             rtnl_route_get_table(route) == UInt32(RT_TABLE_MAIN.rawValue),
             rtnl_route_get_type(route) == UInt8(RTN_UNICAST), rtnl_route_get_nnexthops(route) == 1,
             let hop = rtnl_route_nexthop_n(route, 0), let destination = rtnl_route_get_dst(route),
-            let network = IPv4Network(
-                IPv4Address(destination) ?? .any, prefixLength: Int(nl_addr_get_prefixlen(destination)))
+            let network = AddressRange(
+                IPAddress(destination) ?? (rtnl_route_get_family(route) == UInt8(AF_INET6) ? .v6(.any) : .v4(.any)),
+                prefixLength: Int(nl_addr_get_prefixlen(destination)))
         else { return nil }
         self.init(
             to: network, interfaceIndex: rtnl_route_nh_get_ifindex(hop),
-            gateway: rtnl_route_nh_get_gateway(hop).flatMap(IPv4Address.init),
-            metric: rtnl_route_get_priority(route), protocol: rtnl_route_get_protocol(route))
+            gateway: rtnl_route_nh_get_gateway(hop).flatMap(IPAddress.init),
+            source: rtnl_route_get_pref_src(route).flatMap(IPAddress.init), metric: rtnl_route_get_priority(route),
+            protocol: rtnl_route_get_protocol(route))
     }
 }
 
-extension IPv4Address {
-    /// The address in libnl's `address`, if it is one of IPv4.
-    fileprivate init?(_ address: OpaquePointer) {
-        guard nl_addr_get_family(address) == AF_INET, nl_addr_get_len(address) == 4,
-            let bytes = nl_addr_get_binary_addr(address)
-        else { return nil }
-        self.init(UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self)))
+extension IPAddress {
+    /// The address in libnl's `address`.
+    init?(_ address: OpaquePointer) {
+        guard let bytes = nl_addr_get_binary_addr(address).map({ UnsafeRawPointer($0) }) else { return nil }
+        switch (nl_addr_get_family(address), nl_addr_get_len(address)) {
+        case (AF_INET, 4): self = .v4(IPv4Address(UInt32(bigEndian: bytes.loadUnaligned(as: UInt32.self))))
+        case (AF_INET6, 16):
+            let half = { UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt64.self)) }
+            self = .v6(IPv6Address(high: half(0), low: half(8)))
+        default: return nil
+        }
     }
 }
 
 /// The owner of an address of libnl.
-private struct AddressObject: ~Copyable {
+struct AddressObject: ~Copyable {
     let object: OpaquePointer
 
-    init(_ address: IPv4Address, prefixLength: Int = 32) throws(NetlinkError) {
-        var octets = address.value.bigEndian
-        guard let object = nl_addr_build(AF_INET, &octets, 4) else {
+    init(_ address: IPAddress, prefixLength: Int? = nil) throws(NetlinkError) {
+        var octets = address.octets
+        let family = address.version == 6 ? AF_INET6 : AF_INET
+        guard let object = nl_addr_build(family, &octets, octets.count) else {
             throw NetlinkError(operation: "allocate an address", number: Int32(NLE_NOMEM))
         }
-        nl_addr_set_prefixlen(object, Int32(prefixLength))
+        nl_addr_set_prefixlen(object, Int32(prefixLength ?? octets.count * 8))
         self.object = object
     }
 
@@ -359,8 +389,13 @@ private struct RouteObject: ~Copyable {
 
     init(_ route: Route) throws(NetlinkError) {
         let operation = "allocate a route"
-        let destination = try AddressObject(route.destination.address, prefixLength: route.destination.prefixLength)
-        let gateway = try AddressObject(route.gateway ?? .any)
+        guard let prefixLength = route.destination.prefixLength else {
+            throw NetlinkError(
+                operation: "route to \(route.destination), which is no network", number: Int32(NLE_INVAL))
+        }
+        let destination = try AddressObject(route.destination.first, prefixLength: prefixLength)
+        let gateway = try AddressObject(route.gateway ?? .v4(.any))
+        let source = try AddressObject(route.source ?? .v4(.any))
         guard let object = rtnl_route_alloc() else {
             throw NetlinkError(operation: operation, number: Int32(NLE_NOMEM))
         }
@@ -368,11 +403,12 @@ private struct RouteObject: ~Copyable {
             rtnl_route_put(object)
             throw NetlinkError(operation: operation, number: Int32(NLE_NOMEM))
         }
-        rtnl_route_set_family(object, UInt8(AF_INET))
+        rtnl_route_set_family(object, UInt8(route.destination.first.version == 6 ? AF_INET6 : AF_INET))
         rtnl_route_set_table(object, UInt32(RT_TABLE_MAIN.rawValue))
         rtnl_route_set_protocol(object, route.protocol)
         rtnl_route_set_scope(object, UInt8((route.gateway == nil ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue))
         rtnl_route_set_dst(object, destination.object)
+        if route.source != nil { rtnl_route_set_pref_src(object, source.object) }
         if route.metric != 0 { rtnl_route_set_priority(object, route.metric) }
         rtnl_route_nh_set_ifindex(hop, route.interfaceIndex)
         if route.gateway != nil { rtnl_route_nh_set_gateway(hop, gateway.object) }

@@ -26,6 +26,11 @@ public struct PacketDropCounters: Sendable {
     /// How many packets were dropped for `reason`.
     public subscript(reason: PacketDrop) -> UInt64 { counts[reason.rawValue] }
 
+    /// Adds what another socket or queue dropped.
+    public mutating func add(_ other: PacketDropCounters) {
+        for index in counts.indices { counts[index] &+= other.counts[index] }
+    }
+
     mutating func count(_ reason: PacketDrop, _ packets: Int = 1) {
         counts[reason.rawValue] &+= UInt64(truncatingIfNeeded: packets)
     }

@@ -21,7 +21,7 @@ public final class UDPSocket: DatagramSocket {
         let descriptor = try checked(culvert_socket(version, false, 0), "open a UDP socket")
         let socket = FileDescriptor(owning: descriptor)
         if sharingPort { try checked(culvert_set_reuse_port(descriptor), "share UDP port \(port)") }
-        try super.init(socket: socket, version: version, bringsHeader: false, batchCapacity: batchCapacity)
+        try super.init(socket: socket, version: version, header: .none, batchCapacity: batchCapacity)
         let returned = culvert_bind(descriptor, version, high, low, port)
         try checked(
             returned, "bind UDP \(Endpoint(address: address, port: port))", advice: Self.advice(for: -returned))

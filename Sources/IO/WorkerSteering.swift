@@ -38,12 +38,17 @@ public struct WorkerSteering: Hashable, Sendable {
         ]
     }
 
-    /// A program that lets only the packets of `worker` through; it sees an IPv4 header at offset 0. What is too short to
-    /// hold the number is nobody's.
-    func acceptance(of worker: Int) -> [culvert_filter_instruction] {
-        [
-            culvert_filter_instruction(.loadIPv4HeaderLength, 0),
-            culvert_filter_instruction(.loadWordIndexed, UInt32(offset)),
+    /// A program that lets only the packets of `worker` through; with IPv4 it sees the header at offset 0, with IPv6 the
+    /// payload. What is too short to hold the number is nobody's.
+    func acceptance(of worker: Int, version: UInt8) -> [culvert_filter_instruction] {
+        let load: [culvert_filter_instruction] =
+            version == 6
+            ? [culvert_filter_instruction(.loadWord, UInt32(offset))]
+            : [
+                culvert_filter_instruction(.loadIPv4HeaderLength, 0),
+                culvert_filter_instruction(.loadWordIndexed, UInt32(offset)),
+            ]
+        return load + [
             culvert_filter_instruction(.shiftRight, UInt32(shift)),
             culvert_filter_instruction(.and, mask),
             culvert_filter_instruction(.jumpIfAtLeast, UInt32(workers), then: 0, else: 1),

@@ -88,8 +88,8 @@ public enum ICMPError: Hashable, Sendable {
         target.store(UInt16(truncatingIfNeeded: Self.icmpHeader + quoted), at: 4)
         target.store(IPProtocol.icmpv6, at: 6)
         target.store(Self.timeToLive, at: 7)
-        store(source, in: target, at: 8)
-        store(header.source, in: target, at: 24)
+        target.store(source, at: 8)
+        target.store(header.source, at: 24)
         switch self {
         case .tooLarge(let mtuBytes):
             target.store(UInt8(2), at: message)
@@ -106,12 +106,5 @@ public enum ICMPError: Hashable, Sendable {
         sum += UInt64(length) + UInt64(IPProtocol.icmpv6)
         sum = InternetChecksum.sum(target.start + message, count: length, initial: sum)
         target.store(InternetChecksum.finish(sum), at: message + 2)
-    }
-
-    private func store(_ address: IPv6Address, in target: Packet, at offset: Int) {
-        target.store(UInt32(truncatingIfNeeded: address.high >> 32), at: offset)
-        target.store(UInt32(truncatingIfNeeded: address.high), at: offset + 4)
-        target.store(UInt32(truncatingIfNeeded: address.low >> 32), at: offset + 8)
-        target.store(UInt32(truncatingIfNeeded: address.low), at: offset + 12)
     }
 }

@@ -59,6 +59,9 @@ public struct AddressRange: Hashable, Sendable, CustomStringConvertible {
         self = range
     }
 
+    /// The addresses of an IPv4 network.
+    public init(_ network: IPv4Network) { (first, last) = (.v4(network.address), .v4(network.last)) }
+
     private init(unchecked first: IPAddress, _ last: IPAddress) { (self.first, self.last) = (first, last) }
 
     /// The bits behind the prefix, of the 64 from bit `start` on.

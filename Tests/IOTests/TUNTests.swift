@@ -137,7 +137,7 @@ struct TUNTests {
         let device = try TUNDevice(name: "culvert0")
         let netlink = try Netlink()
         let index = try netlink.interface(named: device.name).index
-        try netlink.add(InterfaceAddress(interfaceIndex: index, address: address, prefixLength: 24))
+        try netlink.add(InterfaceAddress(interfaceIndex: index, address: .v4(address), prefixLength: 24))
         try netlink.bringUp(interface: index, mtuBytes: 1400)
         return device
     }

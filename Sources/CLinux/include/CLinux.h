@@ -16,6 +16,8 @@ struct culvert_datagram {
     uint16_t remote_port;
     uint8_t version;    // 4 or 6: of both addresses
     bool truncated;     // received: the slot was too small for it
+    uint8_t traffic_class;  // DSCP and ECN; to be sent: 0 is the socket's own
+    bool do_not_fragment;   // to be sent by IPv6: too large is an error
 };
 
 // The message headers, vectors, names and control messages of `capacity` packets in one direction, allocated once.
@@ -42,6 +44,17 @@ int culvert_set_reuse_port(int descriptor);
 int culvert_source_address(uint8_t version, uint64_t *high, uint64_t *low);
 // Tells the local address of every packet that comes in.
 int culvert_set_packet_information(int descriptor, uint8_t version);
+// Tells DSCP and ECN of every packet that comes in.
+int culvert_set_traffic_class_information(int descriptor, uint8_t version);
+// What is sent begins with its IP header.
+int culvert_set_header_included(int descriptor);
+// Marks what is sent, for the system's routing rules (CAP_NET_ADMIN or CAP_NET_RAW).
+int culvert_set_mark(int descriptor, uint32_t mark);
+// The size of packet that the system believes to fit the way from one address to another, without asking the network.
+int culvert_path_mtu(uint8_t version, uint64_t remote_high, uint64_t remote_low, uint64_t local_high, uint64_t local_low,
+                     uint32_t mark);
+// A raw socket for ICMP lets in only what tells that a packet was too large.
+int culvert_accept_too_large_only(int descriptor, uint8_t version);
 // Leaves "don't fragment" off: what is too large for the outer path is fragmented, not refused.
 int culvert_set_fragmentation_allowed(int descriptor, uint8_t version);
 // Asks for buffers of `bytes`, beyond the system's limit where we may (CAP_NET_ADMIN). Returns what was granted for
@@ -86,6 +99,8 @@ int culvert_block_all_signals(void);
 uint64_t culvert_monotonic_nanoseconds(void);
 int64_t culvert_wall_seconds(void);
 
+// Keeps all memory out of swap, now and later.
+int culvert_lock_memory(void);
 // Keeps keys out of core dumps and from other processes of the same user.
 int culvert_forbid_dumps(void);
 // The capabilities in effect, one bit each.
