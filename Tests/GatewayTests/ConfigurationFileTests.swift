@@ -71,7 +71,7 @@ struct ConfigurationFileTests {
             enableModp1024: true
             psk: "a key: with # signs"
             publicAddress: 203.0.113.9
-            endpoints: [192.0.2.1, 192.0.2.2]
+            endpoints: [192.0.2.1, "2001:db8::7"]
             users:
               - name: alice
                 password: 0042
@@ -103,7 +103,7 @@ struct ConfigurationFileTests {
         #expect(configuration.policy.ike.phaseOne.groups.contains(.modp1024))
         #expect(configuration.preSharedKey == SecretBytes(utf8: "a key: with # signs"))
         #expect(configuration.publicAddress == IPv4Address(203, 0, 113, 9))
-        #expect(configuration.endpoints == [IPv4Address(192, 0, 2, 1), IPv4Address(192, 0, 2, 2)])
+        #expect(configuration.endpoints.map(\.description) == ["192.0.2.1", "2001:db8::7"])
         #expect(configuration.users.map(\.name) == ["alice", "bob smith"])
         #expect(configuration.users[0].password == SecretBytes(utf8: "0042"))
         #expect(configuration.users[0].address == IPv4Address(10, 1, 0, 5))
@@ -142,6 +142,7 @@ struct ConfigurationFileTests {
             ("publicAddress: 224.0.0.1", "c.yaml:4: publicAddress: 224.0.0.1 is no machine's address"),
             ("endpoints: 192.0.2.1", "c.yaml:4: endpoints: is text, not a list; allowed: a list of 0 to 64"),
             ("endpoints: [192.0.2.1, 192.0.2.1]", "c.yaml:4: endpoints[1]: is in the list twice"),
+            ("endpoints: [\"fe80::1\"]", "c.yaml:4: endpoints[0]: fe80::1 is no machine's address"),
             ("endpoints:\n  - 192.0.2.1\n  - 0.0.0.0", "c.yaml:6: endpoints[1]: 0.0.0.0 is no machine's address"),
             ("dns: [1.1.1.1, 2.2.2.2, 3.3.3.3]", "c.yaml:4: dns: has 3 entries; allowed: a list of 0 to 2"),
             ("nbns: [x]", "c.yaml:4: nbns[0]: 'x' is not an IPv4 address"),

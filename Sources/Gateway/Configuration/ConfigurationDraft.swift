@@ -16,7 +16,7 @@ struct ConfigurationDraft: Sendable {
     var certificates = Setting<Certificates>.absent
     var securityPolicy = Setting<PolicyDraft>.absent
     var publicAddress = Setting<IPv4Address>.absent
-    var endpoints = Setting<[IPv4Address]>.absent
+    var endpoints = Setting<[IPAddress]>.absent
     var users = Setting<[User]>.absent
     var network = Setting<IPv4Network>.absent
     var local = Setting<IPv4Address>.absent

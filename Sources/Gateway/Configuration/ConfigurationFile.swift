@@ -115,7 +115,7 @@ struct ConfigurationFile {
         draft.certificates = certificates(top)
         draft.securityPolicy = securityPolicy(top)
         draft.publicAddress = text(top, "publicAddress", ValueRules.address)
-        draft.endpoints = list(top, "endpoints", 0...64, ValueRules.address)
+        draft.endpoints = list(top, "endpoints", 0...64, ValueRules.outerAddress)
         draft.users = users(top)
         draft.dnsServers = list(top, "dns", 0...2, ValueRules.address)
         draft.nbnsServers = list(top, "nbns", 0...2, ValueRules.address)

@@ -38,7 +38,9 @@ extension GatewayConfiguration {
         return kinds.isEmpty ? "none" : kinds.joined(separator: ", ")
     }
 
-    private func list(_ addresses: [IPv4Address]) -> String { addresses.map(\.description).joined(separator: ", ") }
+    private func list(_ addresses: [some CustomStringConvertible]) -> String {
+        addresses.map(\.description).joined(separator: ", ")
+    }
 }
 
 extension GatewayConfiguration.PeerPolicy {

@@ -26,7 +26,7 @@ public struct GatewayConfiguration: Sendable, Equatable {
     /// The address that clients dial, where a NAT stands in front of the gateway or the operator names it.
     public let publicAddress: IPv4Address?
     /// The outer addresses to serve; none means all that the machine has.
-    public let endpoints: [IPv4Address]
+    public let endpoints: [IPAddress]
     /// Who may come in. At least one, names and fixed addresses distinct.
     public let users: [User]
     /// The tunnels and the inner network.

@@ -28,7 +28,7 @@ extension GatewayConfiguration {
     }
 
     /// The addresses that the policy calls ours, as far as they are known without the host.
-    var policyEnvironment: PolicyEnvironment { PolicyEnvironment(myAddresses: endpoints.map { .v4($0) }) }
+    var policyEnvironment: PolicyEnvironment { PolicyEnvironment(myAddresses: endpoints) }
 
     /// L2TP's part.
     var l2tpServer: L2TPConfiguration {

@@ -42,6 +42,16 @@ enum ValueRules {
         return address
     }
 
+    /// An outer address of either IP version.
+    static func outerAddress(_ text: String) throws(Refusal) -> IPAddress {
+        guard let six = IPv6Address(text) else { return .v4(try address(text)) }
+        // Unspecified, loopback, link-local and multicast addresses are no place to dial (RFC 4291 section 2.4).
+        guard six.high != 0 || six.low > 1, six.high >> 54 != 0xfe80 >> 6, six.high >> 56 != 0xff else {
+            throw Refusal(problem: "\(six) is no machine's address", allowed: "a unicast IPv6 address that is routed")
+        }
+        return .v6(six)
+    }
+
     static func network(_ text: String) throws(Refusal) -> IPv4Network {
         let allowed = "an IPv4 network of 8 to 30 bits, its host bits zero, such as 192.168.42.0/24"
         guard let network = IPv4Network(text) else {

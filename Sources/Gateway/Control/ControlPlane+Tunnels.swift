@@ -71,10 +71,9 @@ extension ControlPlane {
 
     /// The one endpoint of ours that it can only go from.
     private func configuredSource(of number: Int) -> IPAddress? {
-        guard case .v4 = configuredTunnels[number].configuration.peer, configuration.endpoints.count == 1 else {
-            return nil
-        }
-        return configuration.endpoints.first.map { .v4($0) }
+        guard let version = configuredTunnels[number].configuration.peer?.version else { return nil }
+        let possible = configuration.endpoints.filter { $0.version == version }
+        return possible.count == 1 ? possible.first : nil
     }
 
     /// A packet has no SA to go by.

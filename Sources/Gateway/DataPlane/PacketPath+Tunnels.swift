@@ -165,27 +165,9 @@ extension PacketPath {
 
     // MARK: Headers
 
-    private static let timeToLive: UInt8 = 64
-
     /// Puts the inner header of tunnel mode before a UDP datagram of L2TP.
     func prependHeader(to packet: inout Packet, _ addresses: (client: IPv4Address, own: IPv4Address)) {
-        prependIPv4Header(to: &packet, IPProtocol.udp, from: addresses.own, to: addresses.client)
-    }
-
-    private func prependIPv4Header(
-        to packet: inout Packet, _ protocolNumber: UInt8, from source: IPv4Address, to destination: IPv4Address
-    ) {
-        packet.prepend(IPv4Header.lengthMinimum)
-        packet.store(UInt16(0x4500), at: 0)
-        packet.store(UInt16(truncatingIfNeeded: packet.count), at: 2)
-        packet.store(UInt16(0), at: 4)
-        packet.store(UInt16(0x4000), at: 6)
-        packet.store(Self.timeToLive, at: 8)
-        packet.store(protocolNumber, at: 9)
-        packet.store(UInt16(0), at: 10)
-        packet.store(source.value, at: 12)
-        packet.store(destination.value, at: 16)
-        packet.store(InternetChecksum.of(packet.start, count: IPv4Header.lengthMinimum), at: 10)
+        packet.prependIPv4Header(protocolNumber: IPProtocol.udp, from: addresses.own, to: addresses.client)
     }
 
     /// Gives the payload of transport mode the IP header back that it travelled behind; false where that cannot be done.
@@ -196,19 +178,10 @@ extension PacketPath {
         switch (path.remote.address, path.local) {
         case (.v4(let remote), .v4(let local)):
             guard packet.count <= Int(UInt16.max) - IPv4Header.lengthMinimum else { return false }
-            prependIPv4Header(to: &packet, nextHeader, from: remote, to: local)
+            packet.prependIPv4Header(protocolNumber: nextHeader, from: remote, to: local)
         case (.v6(let remote), .v6(let local)):
-            let count = packet.count
-            guard count <= Int(UInt16.max) else { return false }
-            packet.prepend(IPv6Header.length)
-            packet.store(UInt32(0x6000_0000), at: 0)
-            packet.store(UInt16(truncatingIfNeeded: count), at: 4)
-            packet.store(nextHeader, at: 6)
-            packet.store(Self.timeToLive, at: 7)
-            for (offset, half) in [(8, remote.high), (16, remote.low), (24, local.high), (32, local.low)] {
-                packet.store(UInt32(truncatingIfNeeded: half >> 32), at: offset)
-                packet.store(UInt32(truncatingIfNeeded: half), at: offset + 4)
-            }
+            guard packet.count <= Int(UInt16.max) else { return false }
+            packet.prependIPv6Header(nextHeader: nextHeader, from: remote, to: local)
         default: return false
         }
         return true

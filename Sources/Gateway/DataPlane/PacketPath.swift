@@ -169,8 +169,11 @@ struct PacketPath: ~Copyable {
 
     /// Takes a batch of ESP packets, which came by `encapsulation`, to the inner packets in them. ``disposition(_:)`` says
     /// which are to be delivered.
-    mutating func receive(_ batch: inout PacketBatch, by encapsulation: OuterEncapsulation, now: Instant) {
-        inboundTable.open(batch, as: .esp)
+    mutating func receive(
+        _ batch: inout PacketBatch, as header: InboundTable.Header = .esp, by encapsulation: OuterEncapsulation,
+        now: Instant
+    ) {
+        inboundTable.open(batch, as: header)
         for position in 0..<batch.count {
             let result = inboundTable.result(position)
             guard result.drop == nil, let entry = inboundEntries[result.owner], let peer = peers[entry.pointee.peer]

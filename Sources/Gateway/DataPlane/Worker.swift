@@ -4,12 +4,9 @@ import Wire
 
 /// What a worker reads and writes: its sockets, its queue of the TUN interface, and the rings between it and the others.
 struct WorkerPorts {
-    /// UDP 4500, shared by all workers and steered by SPI.
-    let encapsulated: UDPSocket
-    /// UDP 500; the worker ``IKEPort/worker`` has it.
-    let ike: UDPSocket?
-    /// IP protocol 50.
-    let raw: RawSocket
+    let version4: OuterPorts
+    /// Where the machine has IPv6.
+    let version6: OuterPorts?
     /// The inside.
     let tun: TUNQueue
     /// Packets that the other workers hand to this one, by the other's number.
@@ -46,18 +43,17 @@ final class Worker {
 
     private enum Token {
         static let waker = 0
-        static let encapsulated = 1
-        static let ike = 2
-        static let raw = 3
-        static let tun = 4
-        static let clear = 5
+        static let tun = 1
+        static let clear = 2
+        static let version4 = OuterPorts.Tokens(from: 3)
+        static let version6 = OuterPorts.Tokens(from: 3 + OuterPorts.Tokens.count)
     }
 
     private let index: Int
     private let ports: WorkerPorts
     private let handle: WorkerHandle
     private let reports: Mailbox<WorkerReport>
-    private let endpoints: [IPv4Address]
+    private let endpoints: [IPAddress]
     private let localAddress: IPv4Address
     private let poller: Poller
     private var path: PacketPath
@@ -75,7 +71,7 @@ final class Worker {
     ///   - localAddress: The gateway's inner address, from which it tells senders what does not fit.
     init(
         index: Int, ports: WorkerPorts, handle: WorkerHandle, reports: Mailbox<WorkerReport>, routes: RouteTable,
-        tunnels: TunnelTable, endpoints: [IPv4Address], localAddress: IPv4Address
+        tunnels: TunnelTable, endpoints: [IPAddress], localAddress: IPv4Address
     ) throws(SystemError) {
         self.index = index
         self.ports = ports
@@ -86,10 +82,9 @@ final class Worker {
         path = PacketPath(worker: index, routes: routes, tunnels: tunnels, batchCapacity: Self.batchCapacity)
         poller = try Poller()
         try poller.add(handle.waker, token: Token.waker)
-        try poller.add(ports.encapsulated, token: Token.encapsulated)
-        if let ike = ports.ike { try poller.add(ike, token: Token.ike) }
-        try poller.add(ports.raw, token: Token.raw)
         try poller.add(ports.tun, token: Token.tun)
+        try ports.version4.add(to: poller, Token.version4)
+        try ports.version6?.add(to: poller, Token.version6)
     }
 
     /// Works until it is told to stop.
@@ -103,9 +98,8 @@ final class Worker {
                 takeHandedOver(now: now)
                 takeHeld(now: now)
             }
-            if ready.contains(Token.ike) { receiveIKE(now: now) }
-            if ready.contains(Token.encapsulated) { receiveEncapsulated(now: now) }
-            if ready.contains(Token.raw) { receiveRaw(now: now) }
+            receive(ports.version4, ready, Token.version4, now: now)
+            if let version6 = ports.version6 { receive(version6, ready, Token.version6, now: now) }
             if ready.contains(Token.clear) { receiveClear(now: now) }
             if ready.contains(Token.tun) { receiveInside(now: now) }
             tellControlLoop()
@@ -114,8 +108,14 @@ final class Worker {
 
     // MARK: From the outer network
 
-    private func receiveIKE(now: Instant) {
-        guard let ike = ports.ike else { return }
+    private func receive(_ outer: OuterPorts, _ ready: ReadySet, _ tokens: OuterPorts.Tokens, now: Instant) {
+        if ready.contains(tokens.ike), let ike = outer.ike { receiveIKE(ike, now: now) }
+        if ready.contains(tokens.encapsulated) { receiveEncapsulated(outer.encapsulated, now: now) }
+        if ready.contains(tokens.raw) { receiveRaw(outer.raw, as: .esp, now: now) }
+        if ready.contains(tokens.authenticated) { receiveRaw(outer.authenticated, as: .ah, now: now) }
+    }
+
+    private func receiveIKE(_ ike: UDPSocket, now: Instant) {
         batch.reset()
         _ = ike.receive(into: &batch)
         keepOurs()
@@ -126,9 +126,9 @@ final class Worker {
         deliver()
     }
 
-    private func receiveEncapsulated(now: Instant) {
+    private func receiveEncapsulated(_ socket: UDPSocket, now: Instant) {
         batch.reset()
-        _ = ports.encapsulated.receive(into: &batch)
+        _ = socket.receive(into: &batch)
         carryOutCommands()
         keepOurs()
         path.separateIKE(&batch, port: IKEPort.encapsulated)
@@ -136,12 +136,12 @@ final class Worker {
         deliver()
     }
 
-    private func receiveRaw(now: Instant) {
+    private func receiveRaw(_ socket: RawSocket, as header: InboundTable.Header, now: Instant) {
         batch.reset()
-        _ = ports.raw.receive(into: &batch)
+        _ = socket.receive(into: &batch)
         carryOutCommands()
         keepOurs()
-        path.receive(&batch, by: .none, now: now)
+        path.receive(&batch, as: header, by: .none, now: now)
         deliver()
     }
 
@@ -174,8 +174,7 @@ final class Worker {
     private func keepOurs() {
         guard !endpoints.isEmpty else { return }
         keep { position in
-            guard case .v4(let address) = batch[position].path.local else { return false }
-            if endpoints.contains(address) { return true }
+            if endpoints.contains(batch[position].path.local) { return true }
             path.drops.count(.notOurEndpoint)
             return false
         }
@@ -247,9 +246,8 @@ final class Worker {
     }
 
     private func flush() {
-        _ = ports.encapsulated.flush()
-        _ = ports.raw.flush()
-        _ = ports.ike?.flush()
+        ports.version4.flush()
+        ports.version6?.flush()
         _ = clear?.flush()
     }
 
@@ -314,12 +312,13 @@ final class Worker {
     }
 
     private func send(_ disposition: Disposition, _ packet: Packet) {
-        switch disposition {
-        case .sendInUDP: _ = ports.encapsulated.stage(packet)
-        case .sendInUDPOfIKE: _ = ports.ike?.stage(packet)
-        case .sendRaw: _ = ports.raw.stage(packet)
-        case .sendClear: _ = clear?.stage(packet)
-        case .done, .deliver, .handOver, .tooLarge: break
+        if case .sendClear = disposition {
+            _ = clear?.stage(packet)
+            return
+        }
+        let isVersion4 = if case .v4 = packet.path.remote.address { true } else { false }
+        guard let outer = isVersion4 ? ports.version4 : ports.version6, outer.stage(disposition, packet) else {
+            return path.drops.count(.noOuterSocket)
         }
     }
 
@@ -381,8 +380,12 @@ final class Worker {
             path.reports.removeAll(keepingCapacity: true)
         }
         handle.statistics.publish(path)
-        handle.statistics.publish(
-            udp: ports.encapsulated.drops, ike: ports.ike?.drops ?? PacketDropCounters(), raw: ports.raw.drops,
-            tun: ports.tun.drops)
+        var outer = ports.version4.drops
+        if let version6 = ports.version6?.drops {
+            outer.udp.add(version6.udp)
+            outer.ike.add(version6.ike)
+            outer.raw.add(version6.raw)
+        }
+        handle.statistics.publish(udp: outer.udp, ike: outer.ike, raw: outer.raw, tun: ports.tun.drops)
     }
 }

@@ -21,8 +21,7 @@ actor ControlActor {
     private var plane: ControlPlane
     private let system: SystemRoutes
     private let handles: [WorkerHandle]
-    private let ikeSender: DatagramSender
-    private let encapsulatedSender: DatagramSender
+    private let senders: (v4: OuterSenders, v6: OuterSenders?)
     private let log: Logger
     private let ended: ShutDownGate
     /// Asks for the status of certificates, where the operator wants it.
@@ -41,13 +40,12 @@ actor ControlActor {
     init(
         configuration: GatewayConfiguration, routes: RouteTable, tunnels: TunnelTable, system: SystemRoutes,
         handles: [WorkerHandle], loop: ControlLoop, interface: String,
-        ikeSender: DatagramSender, encapsulatedSender: DatagramSender, log: Logger, ended: ShutDownGate
+        senders: (v4: OuterSenders, v6: OuterSenders?), log: Logger, ended: ShutDownGate
     ) throws {
         self.loop = loop
         self.system = system
         self.handles = handles
-        self.ikeSender = ikeSender
-        self.encapsulatedSender = encapsulatedSender
+        self.senders = senders
         self.log = log
         self.ended = ended
         onlineStatus = configuration.certificates?.files.onlineStatus.map {
@@ -252,16 +250,24 @@ actor ControlActor {
 
     private func send(_ message: [UInt8], from local: Endpoint, to remote: Endpoint) {
         let path = OuterPath(remote: remote, local: local.address)
+        let version6 = remote.address.version == 6
+        guard let senders = version6 ? senders.v6 : senders.v4 else { return }
         do {
             if local.port == IKEPort.encapsulated {
                 // RFC 3948 section 2.2: on this port, four zero bytes tell IKE from ESP.
-                try encapsulatedSender.send((Self.nonESPMarker + message).span.bytes, along: path)
+                try senders.encapsulated.send((Self.nonESPMarker + message).span.bytes, along: path)
             } else {
-                try ikeSender.send(message.span.bytes, along: path)
+                try senders.ike.send(message.span.bytes, along: path)
             }
         } catch {
             unsent += 1
             log.debug("an IKE message was not sent", metadata: ["to": "\(remote)", "error": "\(error)"])
         }
     }
+}
+
+/// What the control loop sends IKE by, of one IP version.
+struct OuterSenders: Sendable {
+    let ike: DatagramSender
+    let encapsulated: DatagramSender
 }

@@ -45,7 +45,7 @@ final class GatewayServer {
             configuration.masquerades
             ? try Masquerade(sources: [configuration.l2tp.network], exceptInterface: tunnels.name) : nil
 
-        let ports = try Self.openPorts(workerCount: workerCount, tunnels: tunnels)
+        let ports = try Self.openPorts(workerCount: workerCount, tunnels: tunnels, log: log)
         let handles = ports.map { WorkerHandle(waker: $0.waker) }
         self.handles = handles
         let routes = RouteTable(configuration.l2tp.network)
@@ -54,8 +54,8 @@ final class GatewayServer {
         self.ended = ended
         plane = try ControlActor(
             configuration: configuration, routes: routes, tunnels: tunnelTable, system: system, handles: handles,
-            loop: loop, interface: tunnels.name,
-            ikeSender: ports[0].ikeSender, encapsulatedSender: ports[0].encapsulatedSender, log: log, ended: ended)
+            loop: loop, interface: tunnels.name, senders: (ports[0].senders, ports[0].senders6), log: log,
+            ended: ended)
         threads = try Self.startWorkers(
             ports, handles: handles, reports: plane.reports, routes: routes, tunnels: tunnelTable,
             configuration: configuration)
@@ -129,7 +129,7 @@ final class GatewayServer {
         // The address brings the route to the clients' network with it.
         try netlink.add(
             InterfaceAddress(
-                interfaceIndex: interface.index, address: configuration.l2tp.local,
+                interfaceIndex: interface.index, address: .v4(configuration.l2tp.local),
                 prefixLength: configuration.l2tp.network.prefixLength))
         return try SystemRoutes(interfaceIndex: interface.index, log: log)
     }
@@ -138,19 +138,56 @@ final class GatewayServer {
     private struct Opened {
         let ports: WorkerPorts
         let waker: Waker
-        let ikeSender: DatagramSender
-        let encapsulatedSender: DatagramSender
+        let senders: OuterSenders
+        let senders6: OuterSenders?
     }
 
-    private static func openPorts(workerCount: Int, tunnels: TUNDevice) throws -> [Opened] {
-        let steering = WorkerSteering(
+    /// The outer sockets of one IP version, one set for each worker.
+    private static func openOuterPorts(version: UInt8, workerCount: Int) throws -> [OuterPorts] {
+        var steering = WorkerSteering(
             workers: workerCount, shift: SecurityParameterIndex.workerShift,
             mask: UInt32(SecurityParameterIndex.workerCountMaximum - 1))
-        let ike = try UDPSocket(port: IKEPort.plain, batchCapacity: Worker.batchCapacity)
+        let (any, capacity): (IPAddress, Int) = (version == 6 ? .v6(.any) : .v4(.any), Worker.batchCapacity)
+        let ike = try UDPSocket(address: any, port: IKEPort.plain, batchCapacity: capacity)
         let encapsulated = try (0..<workerCount).map { _ in
-            try UDPSocket(port: IKEPort.encapsulated, sharingPort: true, batchCapacity: Worker.batchCapacity)
+            try UDPSocket(address: any, port: IKEPort.encapsulated, sharingPort: true, batchCapacity: capacity)
         }
         try encapsulated[0].steer(by: steering)
+        let raw = try (0..<workerCount).map { worker in
+            let socket = try RawSocket(protocol: IPProtocol.esp, version: version, batchCapacity: capacity)
+            try socket.accept(only: worker, by: steering)
+            return socket
+        }
+        // RFC 4302 section 2: the SPI is the second word.
+        steering.offset = 4
+        return try (0..<workerCount).map { worker in
+            let authenticated = try RawSocket(
+                protocol: IPProtocol.ah, version: version, keepsHeader: true, batchCapacity: capacity)
+            try authenticated.accept(only: worker, by: steering)
+            return OuterPorts(
+                encapsulated: encapsulated[worker], ike: worker == IKEPort.worker ? ike : nil, raw: raw[worker],
+                authenticated: authenticated, whole: try PacketSocket(version: version, batchCapacity: capacity))
+        }
+    }
+
+    /// The sockets of IPv6, where the machine has it.
+    private static func openOuterPorts6(workerCount: Int, log: Logger) throws -> [OuterPorts]? {
+        guard HostSystem.hasIPv6 else {
+            log.info("no IPv6 on this machine: peers are served by IPv4 alone")
+            return nil
+        }
+        return try openOuterPorts(version: 6, workerCount: workerCount)
+    }
+
+    private static func openPorts(workerCount: Int, tunnels: TUNDevice, log: Logger) throws -> [Opened] {
+        let four = try openOuterPorts(version: 4, workerCount: workerCount)
+        let six = try openOuterPorts6(workerCount: workerCount, log: log)
+        // The socket of port 500 is the first worker's.
+        let senders = { (ports: [OuterPorts]) throws(StartFailure) in
+            guard let ike = ports[IKEPort.worker].ike else { throw StartFailure(description: "no socket for IKE") }
+            return OuterSenders(ike: ike.sender, encapsulated: ports[0].encapsulated.sender)
+        }
+        let (senders4, senders6) = (try senders(four), try six.map(senders))
         let wakers = try (0..<workerCount).map { _ in try Waker() }
         // rings[from][to]
         let rings = (0..<workerCount).map { from in
@@ -161,15 +198,12 @@ final class GatewayServer {
                         minimumCapacity: Worker.ringCapacity, packetSizeMaximum: PacketPath.packetSizeMaximum)
             }
         }
-        return try (0..<workerCount).map { index in
-            let raw = try RawSocket(protocol: IPProtocol.esp, batchCapacity: Worker.batchCapacity)
-            try raw.accept(only: index, by: steering)
-            return Opened(
+        return (0..<workerCount).map { index in
+            Opened(
                 ports: WorkerPorts(
-                    encapsulated: encapsulated[index], ike: index == IKEPort.worker ? ike : nil, raw: raw,
-                    tun: tunnels.queue(index), fromOthers: rings.map { $0[index] }, toOthers: rings[index],
-                    wakers: wakers),
-                waker: wakers[index], ikeSender: ike.sender, encapsulatedSender: encapsulated[0].sender)
+                    version4: four[index], version6: six?[index], tun: tunnels.queue(index),
+                    fromOthers: rings.map { $0[index] }, toOthers: rings[index], wakers: wakers),
+                waker: wakers[index], senders: senders4, senders6: senders6)
         }
     }
 

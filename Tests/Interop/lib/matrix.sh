@@ -86,13 +86,13 @@ matrix_tunnel() { # CLIENT: L2TP in tunnel mode
     done
 }
 # What the guests' kernel, both clients in IKEv1 and the gateway have.
-# AH is not among them: the gateway reads no IP protocol 51 yet.
 TRANSFORMS=(
     null-sha1 null-sha256 3des-md5 3des-sha1 aes128-md5 aes192-sha1 aes256-sha256 aes256-sha384 aes256-sha512
     aes128-aesxcbc aes128ctr-sha1 aes192ctr-sha256 aes256ctr-sha512
     aes128gcm8 aes192gcm8 aes256gcm8 aes128gcm12 aes192gcm12 aes256gcm12 aes128gcm16 aes192gcm16 aes256gcm16
     aes128ccm8 aes192ccm8 aes256ccm8 aes128ccm12 aes192ccm12 aes256ccm12 aes128ccm16 aes192ccm16 aes256ccm16
     aes256-sha1+deflate aes128gcm16+deflate
+    ah-md5 ah-sha1 ah-sha256 ah-sha384 ah-sha512 ah-aesxcbc
 )
 
 matrix_lines() {
