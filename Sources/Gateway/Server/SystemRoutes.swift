@@ -17,21 +17,12 @@ final class SystemRoutes {
 
     /// Adds or removes the route to a network.
     func set(_ network: AddressRange, metric: Int, isThere: Bool) {
-        guard let route = route(to: network, metric: metric) else {
-            return log.error("no route leads to a network of this kind", metadata: ["network": "\(network)"])
-        }
+        let route = Route(to: network, interfaceIndex: interfaceIndex, metric: UInt32(clamping: metric))
         do throws(NetlinkError) {
             if isThere { try netlink.add(route) } else { try netlink.remove(route) }
             log.debug("route changed", metadata: ["network": "\(network)", "isThere": "\(isThere)"])
         } catch {
             log.error("a tunnel's route was not changed", metadata: ["network": "\(network)", "error": "\(error)"])
         }
-    }
-
-    private func route(to network: AddressRange, metric: Int) -> Route? {
-        guard let prefixLength = network.prefixLength, case .v4(let address) = network.first,
-            let destination = IPv4Network(address, prefixLength: prefixLength)
-        else { return nil }
-        return Route(to: destination, interfaceIndex: interfaceIndex, metric: UInt32(clamping: metric))
     }
 }

@@ -72,7 +72,7 @@ case_networks() {
             for outer in 4 6; do
                 for inner in 4 6 several; do
                     # A few of each in the short run.
-                    [ $LONG = yes ] || [[ " strongswan-guest-4-4 strongswan-gateway-4-several libreswan-gateway-4-4 \
+                    [ $LONG = yes ] || [[ " strongswan-guest-6-4 strongswan-gateway-4-several libreswan-gateway-6-6 \
                         libreswan-guest-4-several " == *" $client-$starter-$outer-$inner "* ]] || continue
                     joined $client $starter $outer $inner || return 1
                     in_guest direct 15 ipsec_down || because "cannot hang up: $ANSWER" || return 1
