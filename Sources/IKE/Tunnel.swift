@@ -19,8 +19,27 @@ public struct IKETunnel: Sendable, Equatable {
     public var maximumSeconds: UInt64?
     /// The most kilobytes of its SAs; nil for what the policy for the peer says.
     public var maximumKilobytes: UInt64?
+    /// How long the SAs of single suites live at most, in the place of both: what is offered together need not live equally
+    /// long.
+    public var suiteLifetimes: [IPsecSuite: SuiteLifetime] = [:]
     /// The group of perfect forward secrecy where we begin; nil for none.
     public var group: DiffieHellmanGroup?
+    /// Whether there must be perfect forward secrecy, also without ``group``: we offer the group of phase 1 then, which both
+    /// ends are known to have.
+    public var requiresForwardSecrecy = false
+
+    /// The most that the SAs of one suite live.
+    public struct SuiteLifetime: Hashable, Sendable {
+        /// The most seconds; nil for what counts for the tunnel.
+        public var seconds: UInt64?
+        /// The most kilobytes; nil for what counts for the tunnel.
+        public var kilobytes: UInt64?
+
+        /// Bounds, or none.
+        public init(seconds: UInt64? = nil, kilobytes: UInt64? = nil) {
+            (self.seconds, self.kilobytes) = (seconds, kilobytes)
+        }
+    }
 
     /// The traffic `selectors` with a peer at one of some addresses, of an identity, or both.
     public init(

@@ -80,6 +80,9 @@ public enum PolicyDirection: String, CaseIterable, Sendable {
 public struct PolicyTableError: Error, Hashable, Sendable, CustomStringConvertible {
     /// In words.
     public let description: String
+
+    /// A reason in words.
+    public init(description: String) { self.description = description }
 }
 
 /// A policy, compiled: asked about packets, the most specific filter first.

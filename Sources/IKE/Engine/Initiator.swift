@@ -159,6 +159,9 @@ extension IKEEngine {
         return (association, initiation)
     }
 
+    /// Whether anything has come back of a phase 1 that we have begun, by our cookie. It proves nothing about who sent it.
+    public func isAnswered(_ cookie: UInt64) -> Bool { associations[cookie].map { $0.cookies.responder != 0 } ?? false }
+
     // MARK: - What comes back
 
     mutating func receiveAsInitiator(

@@ -85,12 +85,13 @@ extension IKEEngine {
         TrafficSelector(local: AddressRange(path.local.address), remote: AddressRange(path.remote.address))
     }
 
-    /// The lifetimes of pairs for a tunnel, or for L2TP.
-    func lifetimes(for path: IKEPath, tunnel: String?) -> IKELifetimes {
+    /// The lifetimes of pairs for a tunnel, or for L2TP; of one suite where that is known.
+    func lifetimes(for path: IKEPath, tunnel: String?, suite: IPsecSuite? = nil) -> IKELifetimes {
         var lifetimes = policy(for: path).lifetimes
         guard let tunnel = configuration.tunnels.first(where: { $0.name == tunnel }) else { return lifetimes }
-        lifetimes.ipsecMaximumSeconds = tunnel.maximumSeconds ?? lifetimes.ipsecMaximumSeconds
-        lifetimes.ipsecMaximumKilobytes = tunnel.maximumKilobytes ?? lifetimes.ipsecMaximumKilobytes
+        let own = suite.flatMap { tunnel.suiteLifetimes[$0] }
+        lifetimes.ipsecMaximumSeconds = own?.seconds ?? tunnel.maximumSeconds ?? lifetimes.ipsecMaximumSeconds
+        lifetimes.ipsecMaximumKilobytes = own?.kilobytes ?? tunnel.maximumKilobytes ?? lifetimes.ipsecMaximumKilobytes
         return lifetimes
     }
 
@@ -129,7 +130,7 @@ extension IKEEngine {
             }
         }
         let policy = policy(for: path)
-        let lifetimes = lifetimes(for: path, tunnel: result.tunnel)
+        let lifetimes = lifetimes(for: path, tunnel: result.tunnel, suite: chosen.suite)
         let seconds = chosen.life.boundedSeconds(lifetimes.ipsecMaximumSeconds)
         let kilobytes = chosen.life.boundedKilobytes(lifetimes.ipsecMaximumKilobytes)
         let share = Double.random(in: lifetimes.rekeyShare, using: &generator)

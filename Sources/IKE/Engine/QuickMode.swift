@@ -93,14 +93,16 @@ extension IKEEngine {
             algorithms: purpose.tunnel?.algorithms ?? policy.phaseTwo,
             groups: purpose.tunnel?.group.map { [$0] } ?? policy.phaseOne.groups,
             path: negotiationPath(established, message.path), hasKeyExchange: publicValue != nil,
-            requiresGroup: purpose.tunnel?.group != nil, modes: purpose.modes)
+            requiresGroup: purpose.tunnel.map { $0.group != nil || $0.requiresForwardSecrecy } ?? false,
+            modes: purpose.modes)
         let chosen: ChosenPhaseTwo
         switch negotiation.choose(from: payload) {
         case .chosen(let choice): chosen = choice
         case .refused(let offers):
             refuse(
                 message.path, message.header.cookies, peer: established.peer, step: .quickModeOffer,
-                reason: .noProposalChosen, offers: offers, now: now)
+                reason: .noProposalChosen, offers: offers, detail: purpose.tunnel.map { "of tunnel \($0.name)" } ?? "",
+                now: now)
             throw .noProposalChosen
         }
         if let group = chosen.group, let publicValue, publicValue.count != group.publicValueLength {
@@ -329,7 +331,7 @@ extension IKEEngine {
     private func lifetimePayloads(
         _ request: Association.QuickMode.Request, _ path: IKEPath, inboundSPI: UInt32
     ) -> [Payload] {
-        let lifetimes = lifetimes(for: path, tunnel: request.tunnel)
+        let lifetimes = lifetimes(for: path, tunnel: request.tunnel, suite: request.chosen.suite)
         guard
             let attributes = request.chosen.life.shorterAttributes(
                 seconds: lifetimes.ipsecMaximumSeconds, kilobytes: lifetimes.ipsecMaximumKilobytes,

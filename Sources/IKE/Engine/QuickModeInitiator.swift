@@ -47,9 +47,11 @@ extension IKEEngine {
         let isTranslated = established.nat?.isTranslated ?? false || established.hidesOwnNAT
         let mode = EncapsulationMode(proposal.mode, isTranslated ? established.variant : nil)
         let tunnel = configuration.tunnels.first { $0.name == proposal.tunnel }
+        let isSecret = tunnel?.requiresForwardSecrecy ?? false
         let lifetimes = lifetimes(for: known.path, tunnel: proposal.tunnel)
         let agreed = Child.Agreement(
-            mode: mode, group: proposal.group ?? tunnel?.group, seconds: lifetimes.ipsecMaximumSeconds,
+            mode: mode, group: proposal.group ?? tunnel?.group ?? (isSecret ? established.suite.group : nil),
+            seconds: lifetimes.ipsecMaximumSeconds,
             kilobytes: lifetimes.ipsecMaximumKilobytes, own: selectors.responder.body,
             peer: selectors.initiator.body, selectors: selectors, traffic: traffic, tunnel: proposal.tunnel,
             originalAddresses: [])
@@ -123,6 +125,11 @@ extension IKEEngine {
         return id
     }
 
+    /// The lives of single suites of a tunnel. A successor has the life that its predecessor was agreed to have.
+    private func suiteLifetimes(of tunnel: String?) -> [IPsecSuite: IKETunnel.SuiteLifetime] {
+        configuration.tunnels.first { $0.name == tunnel }?.suiteLifetimes ?? [:]
+    }
+
     func newMessageID(
         _ established: Association.Established, using generator: inout some RandomNumberGenerator
     ) -> UInt32 {
@@ -158,7 +165,8 @@ extension IKEEngine {
         let compresses = proposed.suites.contains { $0.compresses }
         let inboundCPI = compresses ? newCPI(peer: established.peer, using: &generator) : nil
         let offer = PhaseTwoOffer(
-            mode: agreed.mode, group: agreed.group, seconds: agreed.seconds, kilobytes: agreed.kilobytes
+            mode: agreed.mode, group: agreed.group, seconds: agreed.seconds, kilobytes: agreed.kilobytes,
+            suiteLifetimes: proposed.replaces == nil ? suiteLifetimes(of: agreed.tunnel) : [:]
         ).body(proposed.suites, inboundSPI: inboundSPI, inboundCPI: inboundCPI)
         var payloads = [Payload(type: .securityAssociation, body: offer), Payload(type: .nonce, body: nonce)]
         if let pair { payloads.append(Payload(type: .keyExchange, body: pair.publicValue)) }

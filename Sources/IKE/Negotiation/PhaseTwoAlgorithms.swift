@@ -101,7 +101,7 @@ public struct PhaseTwoAlgorithms: Sendable, Equatable {
     }
 
     /// What we offer: all that we accept, as far as one offer should be long.
-    var offered: [IPsecSuite] {
+    public var offered: [IPsecSuite] {
         guard suites.isEmpty else { return suites }
         var all = ciphers.flatMap { cipher -> [IPsecSuite] in
             guard !cipher.isCombined else { return [IPsecSuite(cipher: cipher, integrity: nil)] }

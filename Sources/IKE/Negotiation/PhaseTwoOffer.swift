@@ -81,6 +81,8 @@ struct PhaseTwoOffer {
     let group: DiffieHellmanGroup?
     let seconds: UInt64
     let kilobytes: UInt64?
+    /// What differs from both for single suites.
+    var suiteLifetimes: [IPsecSuite: IKETunnel.SuiteLifetime] = [:]
 
     private typealias Class = PhaseTwoNegotiation.Class
 
@@ -102,16 +104,18 @@ struct PhaseTwoOffer {
 
     /// The SA payload that offers `suites`, the most wanted first.
     func body(_ suites: [IPsecSuite], inboundSPI: UInt32, inboundCPI: UInt16?) -> [UInt8] {
-        var shapes: [Shape] = []
-        var suitesByShape: [Shape: [IPsecSuite]] = [:]
+        // A later proposal is wanted less than an earlier one (RFC 2408 section 4.2): only neighbours share one.
+        var runs: [(shape: Shape, suites: [IPsecSuite])] = []
         for suite in suites {
             let shape = Shape(suite)
-            if suitesByShape[shape] == nil { shapes.append(shape) }
-            suitesByShape[shape, default: []].append(suite)
+            if runs.last?.shape == shape {
+                runs[runs.count - 1].suites.append(suite)
+            } else {
+                runs.append((shape, [suite]))
+            }
         }
         var proposals: [SecurityAssociationPayload.Written] = []
-        for (index, shape) in shapes.prefix(255).enumerated() {
-            let suites = suitesByShape[shape] ?? []
+        for (index, (shape, suites)) in runs.prefix(255).enumerated() {
             let number = UInt8(clamping: index + 1)
             let add = { (protocolID: UInt8, index: [UInt8], transforms: [(id: UInt8, attributes: [UInt8])]) in
                 proposals.append(
@@ -154,8 +158,10 @@ struct PhaseTwoOffer {
 
     /// What every protocol's transform says. Compression has neither a group nor sequence numbers.
     private func terms(_ suite: IPsecSuite?) -> [UInt8] {
-        var attributes = Attribute.bytes(Class.lifeType, 1) + Attribute.bytes(Class.lifeDuration, seconds)
-        if let kilobytes {
+        let own = suite.flatMap { suiteLifetimes[$0] }
+        var attributes =
+            Attribute.bytes(Class.lifeType, 1) + Attribute.bytes(Class.lifeDuration, own?.seconds ?? seconds)
+        if let kilobytes = own?.kilobytes ?? kilobytes {
             attributes += Attribute.bytes(Class.lifeType, 2) + Attribute.bytes(Class.lifeDuration, kilobytes)
         }
         attributes += Attribute.bytes(Class.encapsulationMode, UInt64(mode.rawValue))
