@@ -68,15 +68,27 @@ struct PolicyConfigurationTests {
         #expect(loose.warnings.map(\.key) == ["policy.use"])
     }
 
-    @Test("what is not given to IKE is warned of")
+    @Test("what IKE cannot be given is warned of, and nothing else is")
     func warnings() throws {
         let text = "psk: \"a key of my own, 42\"\nusers: [{name: alice, password: wonderland}]\n" + Self.everything
-        let warnings = try ConfigurationLoader.load(text: text, name: "c.yaml").warnings.map(\.key)
+        let psk = text.replacing("[psk, certificate]", with: "[psk]")
+        let warnings = try ConfigurationLoader.load(text: psk, name: "c.yaml").warnings.map(\.key)
+        #expect(warnings == ["policy.rules[0].filterList", "policy.filterActions[2].methods[4].encryption"])
+        let dialIn = psk.replacing("connection: lan", with: "connection: remote-access")
         #expect(
-            warnings == [
-                "policy.rules[0].authentication", "policy.rules[2].tunnelEndpoint", "policy.filterActions[2].methods",
-                "policy.filterActions[2].methods[4].encryption",
+            try ConfigurationLoader.load(text: dialIn, name: "c.yaml").warnings.map(\.key).prefix(2) == [
+                "policy.rules[0].authentication", "policy.rules[0].filterAction",
             ])
+    }
+
+    @Test("a rule that wants what the gateway has not is refused")
+    func withoutMeans() {
+        let text = "psk: \"a key of my own, 42\"\nusers: [{name: alice, password: wonderland}]\n" + Self.everything
+        let error = #expect(throws: ConfigurationError.self) {
+            try ConfigurationLoader.load(text: text, name: "c.yaml")
+        }
+        #expect(error?.issues.map(\.key) == ["policy"])
+        #expect(error?.description.contains("rule one wants certificates") == true)
     }
 
     @Test("every kind of filter, action, method and rule is read, and written so that it reads the same")

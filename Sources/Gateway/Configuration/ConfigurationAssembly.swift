@@ -1,4 +1,5 @@
 import Cryptography
+import ESP
 import IKE
 import IO
 import Logging
@@ -58,7 +59,7 @@ struct ConfigurationAssembly {
         let limits = limits()
         let api = operatorAPI()
         guard let l2tp, let users, issues.isEmpty else { return nil }
-        return GatewayConfiguration(
+        let configuration = GatewayConfiguration(
             policy: policy,
             rules: rules,
             tunnels: tunnels,
@@ -81,6 +82,19 @@ struct ConfigurationAssembly {
             workers: draft.workers.value ?? 0,
             logLevel: draft.logLevel.value ?? .info,
             limits: limits, api: api)
+        return isCarriedOut(securityPolicy, by: configuration) ? configuration : nil
+    }
+
+    /// Whether the gateway has what the policy's rules ask for.
+    private mutating func isCarriedOut(_ policy: PolicyDocument, by configuration: GatewayConfiguration) -> Bool {
+        do throws(PolicyTableError) {
+            _ = try ActivePolicy(policy, in: configuration.policyEnvironment, of: configuration)
+            return true
+        } catch {
+            let place = draft.securityPolicy.place ?? SettingPlace(source: missingSource, key: "policy")
+            issues.append(place.issue(error.description))
+            return false
+        }
     }
 
     mutating func missing(_ key: String, _ variable: String, _ allowed: String) {

@@ -1,6 +1,7 @@
 import Cryptography
 import ESP
 import IKE
+import Wire
 
 /// What is legal, but weaker or more fragile than its author may think: one line each.
 extension GatewayConfiguration {
@@ -15,15 +16,10 @@ extension GatewayConfiguration {
             case .secureServer, nil: break
             }
         }
-        for rule in draft.securityPolicy.value?.rules.value ?? [] {
-            for case let place? in [rule.authentication.place, rule.tunnelEndpoint.place] {
-                warnings.append(place.issue("is not given to IKE: a tunnel's SAs are those of tunnels"))
-            }
+        for (rule, draft) in zip(securityPolicy.rules, draft.securityPolicy.value?.rules.value ?? []) {
+            warnings += Self.ruleWeaknesses(rule, draft)
         }
         for action in draft.securityPolicy.value?.filterActions.value ?? [] {
-            if let place = action.methods.place {
-                warnings.append(place.issue("is not given to IKE, which goes by esp and lifetimes"))
-            }
             for method in action.methods.value ?? [] {
                 if case .given(.some(.des), let place) = method.encryption {
                     warnings.append(place.issue("is broken in hours"))
@@ -41,6 +37,28 @@ extension GatewayConfiguration {
             }
         }
         return warnings
+    }
+
+    /// Where a rule negotiates and IKE cannot do it: whom to call, an address has to say, and L2TP has settings of its own.
+    private static func ruleWeaknesses(_ rule: PolicyRule, _ draft: PolicyDraft.Rule) -> [ConfigurationIssue] {
+        guard case .negotiate(let security) = rule.action.kind else { return [] }
+        guard rule.connection.includes(.lan) else {
+            let places = [draft.authentication.place, security.methods.isEmpty ? nil : draft.filterAction.place]
+            return places.compactMap(\.self).map {
+                $0.issue("is not given to IKE: L2TP's SAs go by authentication, esp and lifetimes")
+            }
+        }
+        let isIndefinite = rule.filterList.filters.contains { filter in
+            ![filter.source, filter.destination].contains { side in
+                switch side {
+                case .mine, .any: false
+                case .range(let range): range.first == range.last
+                case .name: true
+                }
+            }
+        }
+        guard rule.tunnelEndpoint == nil, isIndefinite, let place = draft.filterList.place else { return [] }
+        return [place.issue("has filters that name no single peer: they get no SAs, only what goes in clear or not")]
     }
 
     private static func keyWeaknesses(_ draft: ConfigurationDraft) -> [ConfigurationIssue] {

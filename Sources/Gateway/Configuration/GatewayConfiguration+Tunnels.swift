@@ -41,6 +41,8 @@ extension GatewayConfiguration {
         public var outer = OuterHeaderRules()
         /// The metric of its routes.
         public var metric = 0
+        /// What the policy's rule says that it comes of; nil for a tunnel of the file.
+        public var terms: RuleTerms?
 
         /// Traffic with a peer, everything else by default.
         public init(_ name: String, peer: IPAddress?, identity: String? = nil, selectors: [TrafficSelector]) {
@@ -56,15 +58,38 @@ extension GatewayConfiguration {
             tunnel.maximumSeconds = policy?.ike.lifetimes.ipsecMaximumSeconds
             tunnel.maximumKilobytes = policy?.ike.lifetimes.ipsecMaximumKilobytes
             tunnel.group = group
+            guard let terms else { return tunnel }
+            if !terms.suites.isEmpty { tunnel.algorithms = PhaseTwoAlgorithms(suites: terms.suites) }
+            tunnel.suiteLifetimes = terms.lifetimes
+            tunnel.requiresForwardSecrecy = terms.hasPerfectForwardSecrecy
             return tunnel
         }
 
         /// The networks that are reached through it. In transport mode that is the peer alone, whom the system reaches by
-        /// itself: its packets come to the gateway only where a route says so.
+        /// itself: its packets come to the gateway only where a route says so. A rule of the policy says it packet by packet,
+        /// which no route can (``ControlPlane/divertedTraffic``).
         var routes: [AddressRange] {
+            if terms != nil, mode == .transport { return [] }
             var seen: Set<AddressRange> = []
             return selectors.map(\.remote).filter { seen.insert($0).inserted }
         }
+    }
+
+    /// What a rule of the policy says about its SAs.
+    public struct RuleTerms: Sendable, Equatable {
+        /// The rule's name.
+        public var rule: String
+        /// The suites of its methods, the most wanted first; none leaves them to the gateway's lists.
+        public var suites: [IPsecSuite] = []
+        /// How long SAs of these live, where the method says it.
+        public var lifetimes: [IPsecSuite: IKETunnel.SuiteLifetime] = [:]
+        /// Whether each key comes of a Diffie-Hellman exchange of its own.
+        public var hasPerfectForwardSecrecy = false
+        /// Whether packets go in clear to a peer that does not answer IKE.
+        public var fallsBack = false
+
+        /// The terms of a rule that names no methods.
+        public init(_ rule: String) { self.rule = rule }
     }
 
     /// The tunnels' outbound policies, compiled.

@@ -13,9 +13,7 @@ extension GatewayConfiguration {
         let everybody = preSharedKey.map { [PreSharedKey($0)] } ?? []
         var ike = IKEConfiguration(preSharedKeys: PreSharedKeys(keys + tunnels.compactMap(\.key) + everybody))
         ike.policy = policy.ike
-        // A tunnel's own settings come before those of a rule for the same address.
-        ike.rules =
-            tunnels.compactMap(\.rule) + rules.map { IKERule($0.name, networks: $0.networks, policy: $0.policy.ike) }
+        ike.rules = ikeRules(tunnels)
         ike.tunnels = tunnels.map(\.ike)
         for group in aggressiveMode.groups { ike.groups.byName[group.name] = group.secret }
         ike.groups.acceptsAny = aggressiveMode.acceptsAnyIdentity
@@ -25,6 +23,11 @@ extension GatewayConfiguration {
         ike.limits.halfOpenMaximum = limits.halfOpenExchanges
         ike.limits.halfOpenPerAddressMaximum = limits.halfOpenExchangesPerAddress
         return ike
+    }
+
+    /// What counts in IKE for some peers. A tunnel's own settings come before those of a rule for the same address.
+    func ikeRules(_ tunnels: [Tunnel]) -> [IKERule] {
+        tunnels.compactMap(\.rule) + rules.map { IKERule($0.name, networks: $0.networks, policy: $0.policy.ike) }
     }
 
     /// The addresses that the policy calls ours, as far as they are known without the host.

@@ -117,7 +117,7 @@ extension ControlPlane {
             if peers[request.peer]?.dialIn == nil { beginDialIn(of: request.peer, now: now) }
             advanceDialIn(of: request.peer, to: .quickMode)
         }
-        guard let peer = peers[request.peer], !isShuttingDown,
+        guard let peer = peers[request.peer], !isShuttingDown, isKnown(request.tunnel),
             request.encapsulation != .udpOfIKE || peer.worker == IKEPort.worker,
             let index = indexes.allocate(worker: peer.worker, using: &random)
         else { return ike.refuse(request.id, now: now, using: &random) }
@@ -126,8 +126,13 @@ extension ControlPlane {
 
     private mutating func install(_ child: ChildSecurityAssociation, now: Instant) {
         guard var peer = peers[child.peer] else { return }
+        // Its rule has left the policy while it was being made.
+        guard isKnown(child.tunnel) else {
+            ike.deleteSecurityAssociation(inboundSPI: child.inboundSPI, now: now, using: &random)
+            return
+        }
         var (inbound, outbound) = AssociationParameters.pair(of: child)
-        let tunnel = child.tunnel.flatMap { name in configuredTunnels.firstIndex { $0.configuration.name == name } }
+        let tunnel = child.tunnel.flatMap { number(ofTunnel: $0) }
         let use = AssociationUse(child, tunnel: tunnel)
         (inbound.use, outbound.use, outbound.traffic) = (use, use, inbound.traffic)
         let encapsulation = OuterEncapsulation(child.encapsulation)

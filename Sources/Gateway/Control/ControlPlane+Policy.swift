@@ -11,14 +11,19 @@ struct ActivePolicy {
     let document: PolicyDocument
     /// What is asked.
     let table: PolicyTable
+    /// What its rules that negotiate security come to.
+    let tunnels: [GatewayConfiguration.Tunnel]
     /// How many packets nftables let through or dropped, by the rule's name.
     var packets: [String: UInt64] = [:]
     /// Grows with every change, of the policy as of the addresses that it depends on.
     var revision = 0
 
-    init(_ document: PolicyDocument, in environment: PolicyEnvironment) throws(PolicyTableError) {
+    init(
+        _ document: PolicyDocument, in environment: PolicyEnvironment, of configuration: GatewayConfiguration
+    ) throws(PolicyTableError) {
         self.document = document
         table = try PolicyTable(document.policy, in: environment)
+        tunnels = try PolicyTunnels(table, of: configuration).tunnels
     }
 }
 
@@ -86,7 +91,7 @@ extension ControlPlane {
     private mutating func take(
         _ document: PolicyDocument, in environment: PolicyEnvironment
     ) throws(PolicyTableError) {
-        var active = try ActivePolicy(document, in: environment)
+        var active = try ActivePolicy(document, in: environment, of: configuration)
         active.revision = policy.revision + 1
         policy = active
     }
@@ -94,6 +99,7 @@ extension ControlPlane {
     /// Ends the sessions that the policy no longer allows.
     mutating func enforcePolicy(now: Instant) {
         policyEnforced = policy.revision
+        takePolicyTunnels(now: now)
         setClearL2TP(policy.table.mayAllowClearL2TP ? .permitted : .refused, now: now)
         for session in clientSessions.values.sorted(by: { $0.identifier < $1.identifier }) where session.end == nil {
             guard let peer = peers[session.peer], !policyAllowsL2TP(of: peer) else { continue }
@@ -156,10 +162,14 @@ extension ControlPlane {
 
     /// By what a packet goes: the tunnel that has it, else the newest pair of SAs with whoever is at `address`.
     private func association(with address: IPAddress, for flow: PacketFlow) -> String {
-        let tunnel = configuration.tunnels.first { tunnel in
-            tunnel.selectors.contains { $0.matches(outbound: flow) || $0.matches(inbound: flow) }
+        let tunnel = configuredTunnels.first { tunnel in
+            !tunnel.isRemoved
+                && tunnel.configuration.selectors.contains { $0.matches(outbound: flow) || $0.matches(inbound: flow) }
         }
-        if let tunnel { return "tunnel \(tunnel.name)" }
+        if let tunnel {
+            let state = tunnel.softUntil != nil ? ", in clear" : tunnel.peer == nil ? ", down" : ""
+            return "tunnel \(tunnel.configuration.name)\(state)"
+        }
         let known = peers.values.filter { $0.path.remote.address == address && $0.current != nil }
         guard let peer = known.max(by: { $0.identifier.rawValue < $1.identifier.rawValue }),
             let current = peer.current

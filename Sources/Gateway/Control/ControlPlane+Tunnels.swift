@@ -6,6 +6,12 @@ import Wire
 /// A configured tunnel as the control loop knows it.
 struct ConfiguredTunnel {
     let configuration: GatewayConfiguration.Tunnel
+    /// Whether its rule has left the policy: then its number waits for another.
+    var isRemoved = false
+    /// Until when packets go in clear, its peer having not answered IKE: a soft association.
+    var softUntil: Instant?
+    /// Whether its peer answered the last call, and so has IPsec.
+    var isAnswered = false
     /// Whose it is now; nil while nobody has an SA of it.
     var peer: PeerID?
     /// The selectors that want an SA, because packets wait for it or because they always do.
@@ -29,7 +35,7 @@ struct ConfiguredTunnel {
 
     /// Whether `peer` is whom it is for.
     func isFor(_ peer: Peer) -> Bool {
-        guard peer.clear == nil else { return false }
+        guard peer.clear == nil, !isRemoved else { return false }
         if let address = configuration.peer, peer.path.remote.address != address { return false }
         if let identity = configuration.identity, peer.identity?.isNamed(identity) != true { return false }
         return true
@@ -57,16 +63,21 @@ extension ControlPlane {
 
     /// Begins with the tunnels that do not wait for anybody.
     mutating func startTunnels(now: Instant) {
-        for number in configuredTunnels.indices {
-            configuredTunnels[number].source =
-                configuredTunnels[number].configuration.source ?? configuredSource(of: number)
-            guard configuredTunnels[number].configuration.start != .respond else { continue }
-            setRoutes(of: number, true)
-            guard configuredTunnels[number].configuration.start == .always else { continue }
-            configuredTunnels[number].wanted = Set(configuredTunnels[number].configuration.selectors.indices)
-            pursue(number, now: now)
+        for number in configuredTunnels.indices where !configuredTunnels[number].isRemoved {
+            startTunnel(number, now: now)
         }
         settle(now: now)
+    }
+
+    /// Begins with one tunnel.
+    mutating func startTunnel(_ number: Int, now: Instant) {
+        configuredTunnels[number].source =
+            configuredTunnels[number].configuration.source ?? configuredSource(of: number)
+        guard configuredTunnels[number].configuration.start != .respond else { return }
+        setRoutes(of: number, true)
+        guard configuredTunnels[number].configuration.start == .always else { return }
+        configuredTunnels[number].wanted = Set(configuredTunnels[number].configuration.selectors.indices)
+        pursue(number, now: now)
     }
 
     /// The one endpoint of ours that it can only go from.
@@ -80,8 +91,8 @@ extension ControlPlane {
     mutating func acquire(_ match: TunnelTable.Match, now: Instant) {
         guard configuredTunnels.indices.contains(match.tunnel), !isShuttingDown else { return }
         let tunnel = configuredTunnels[match.tunnel]
-        guard tunnel.configuration.selectors.indices.contains(match.selector) else { return }
-        guard tunnel.configuration.start != .respond || tunnel.peer != nil else {
+        guard !tunnel.isRemoved, tunnel.configuration.selectors.indices.contains(match.selector) else { return }
+        guard tunnel.configuration.start != .respond || tunnel.peer != nil, tunnel.softUntil == nil else {
             return broadcast(.dropHeld(tunnel: match.tunnel))
         }
         counters.count(.tunnelsWanted)
@@ -92,24 +103,28 @@ extension ControlPlane {
     /// Does what is next for the SAs that a tunnel wants.
     mutating func pursue(_ number: Int, now: Instant) {
         let tunnel = configuredTunnels[number]
-        guard !tunnel.wanted.isEmpty, !isShuttingDown else { return tunnelDeadlines.set(nil, for: number) }
+        guard !tunnel.wanted.isEmpty, !isShuttingDown else { return setTunnelDeadline(number) }
         // Who does not answer in the SA that we have with him may have lost it: from the second time on we call anew.
         if tunnel.failures == 0, let peer = reachablePeer(of: tunnel) { propose(number, to: peer, now: now) }
         if configuredTunnels[number].underWay.isEmpty { call(number, now: now) }
         setTunnelDeadline(number)
     }
 
-    private mutating func setTunnelDeadline(_ number: Int) {
+    mutating func setTunnelDeadline(_ number: Int) {
         let next = configuredTunnels[number].underWay.values.min() ?? configuredTunnels[number].nextCall
-        tunnelDeadlines.set(configuredTunnels[number].wanted.isEmpty ? nil : next, for: number)
+        let isWanted = !configuredTunnels[number].wanted.isEmpty
+        tunnelDeadlines.set(isWanted ? next : configuredTunnels[number].softUntil, for: number)
     }
 
     /// A tunnel's deadline has come: what was under way has come to nothing, or a pause is over.
     mutating func tunnelIsDue(_ number: Int, now: Instant) {
+        if configuredTunnels[number].softUntil.map({ $0 <= now }) ?? false { configuredTunnels[number].softUntil = nil }
         let overdue = configuredTunnels[number].underWay.filter { $0.value <= now }.keys
         for selector in overdue { configuredTunnels[number].underWay[selector] = nil }
         if !overdue.isEmpty { noteFailedCall(number, now: now) }
-        if configuredTunnels[number].call != nil, configuredTunnels[number].nextCall.map({ $0 <= now }) ?? false {
+        if configuredTunnels[number].call != nil, configuredTunnels[number].nextCall.map({ $0 <= now }) ?? false,
+            !mayWaitLonger(number, now: now)
+        {
             noteFailedCall(number, now: now)
         }
         pursue(number, now: now)
@@ -156,7 +171,9 @@ extension ControlPlane {
         initiation.preSharedKey = tunnel.configuration.secret
         configuredTunnels[number].call = ike.initiate(to: initiation, now: now, using: &random)
         guard configuredTunnels[number].call != nil else { return noteFailedCall(number, now: now) }
-        configuredTunnels[number].nextCall = now + Self.callDuration
+        configuredTunnels[number].isAnswered = false
+        let fallsBack = tunnel.configuration.terms?.fallsBack ?? false
+        configuredTunnels[number].nextCall = now + (fallsBack ? Self.softCallDuration : Self.callDuration)
         log.debug("calling", metadata: ["tunnel": "\(tunnel.configuration.name)", "to": "\(remote)"])
     }
 
@@ -173,6 +190,7 @@ extension ControlPlane {
         let name = configuredTunnels[number].configuration.name
         counters.count(.tunnelCallsFailed)
         configuredTunnels[number].failures += 1
+        if mayFallBack(number) { return fallBack(number, now: now) }
         configuredTunnels[number].call = nil
         let failures = configuredTunnels[number].failures
         var pause = Self.callPause
@@ -195,6 +213,7 @@ extension ControlPlane {
     /// Phase 1 that we began was refused, by either side.
     mutating func noteRefusedCall(_ refusal: IKERefusal, now: Instant) {
         guard let number = configuredTunnels.firstIndex(where: { $0.call == refusal.cookies.initiator }) else { return }
+        if refusal.reason != .noAnswer { configuredTunnels[number].isAnswered = true }
         noteFailedCall(number, now: now)
         setTunnelDeadline(number)
     }
@@ -225,6 +244,7 @@ extension ControlPlane {
         }
         configuredTunnels[number].failures = 0
         configuredTunnels[number].nextCall = nil
+        configuredTunnels[number].softUntil = nil
         if configuredTunnels[number].peer != peer.identifier {
             configuredTunnels[number].peer = peer.identifier
             configuredTunnels[number].upCount += 1
@@ -287,7 +307,7 @@ extension ControlPlane {
         }
     }
 
-    private mutating func broadcast(_ command: WorkerCommand) {
+    mutating func broadcast(_ command: WorkerCommand) {
         for worker in workerStatistics.indices { put(.command(worker: worker, command)) }
     }
 }

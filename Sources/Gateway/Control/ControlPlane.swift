@@ -30,7 +30,8 @@ struct ControlPlane: ~Copyable {
 
     let configuration: GatewayConfiguration
     let routes: RouteTable
-    let tunnelTable: TunnelTable
+    /// What workers look packets from inside up in.
+    var tunnelTable: TunnelTable
     let log: Logger
     /// The wall clock's seconds at the monotonic clock's zero.
     let wallClockOffset: Double
@@ -45,7 +46,7 @@ struct ControlPlane: ~Copyable {
     var indexes: SecurityParameterIndexAllocator
 
     var peers: [PeerID: Peer] = [:]
-    /// The configured tunnels, by their numbers.
+    /// The tunnels, by their numbers: those of the file first, then those of the policy's rules.
     var configuredTunnels: [ConfiguredTunnel]
     var tunnelDeadlines = DeadlineHeap()
     var clientSessions: [UInt64: ClientSession] = [:]
@@ -61,7 +62,7 @@ struct ControlPlane: ~Copyable {
     var failureLog = FailureLog()
     /// What is permitted, blocked and secured.
     var policy: ActivePolicy
-    /// The revision of the policy that sessions were last measured by.
+    /// The revision of the policy that sessions and tunnels were last measured by.
     var policyEnforced = 0
     var isShuttingDown = false
     /// Whether L2TP may come without IPsec now.
@@ -96,7 +97,8 @@ struct ControlPlane: ~Copyable {
         now: Instant, wallClockOffset: Double, random: any RandomNumberGenerator = SystemRandom()
     ) throws {
         let (users, pool) = (try configuration.userTable(), try configuration.addressPool())
-        let policy = try ActivePolicy(configuration.securityPolicy, in: configuration.policyEnvironment)
+        let policy = try ActivePolicy(
+            configuration.securityPolicy, in: configuration.policyEnvironment, of: configuration)
         self.configuration = configuration
         self.policy = policy
         (self.users, self.pool) = (users, pool)

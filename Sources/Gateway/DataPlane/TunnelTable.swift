@@ -99,6 +99,12 @@ final class TunnelTable: Sendable {
         return address.high < .max ? IPv6Address(high: address.high + 1, low: 0) : nil
     }
 
+    /// How much a selector says of a packet beside its addresses.
+    private static func weight(_ selector: TrafficSelector) -> Int {
+        (selector.protocolNumber == nil ? 0 : 4) + (selector.localPort == nil ? 0 : 1)
+            + (selector.remotePort == nil ? 0 : 1)
+    }
+
     private static func compile(_ all: [Candidate], _ segments: inout [Segment], _ candidates: inout [Candidate]) {
         let ends = all.flatMap { [number($0.selector.remote.first), after(number($0.selector.remote.last))] }
         for first in Set(ends.compactMap(\.self)).sorted() {
@@ -107,9 +113,14 @@ final class TunnelTable: Sendable {
             candidates += all.filter {
                 number($0.selector.remote.first) <= first && first <= number($0.selector.remote.last)
             }.sorted {
-                number($1.selector.remote.first) < number($0.selector.remote.first)
-                    || (number($1.selector.remote.first) == number($0.selector.remote.first)
-                        && number($0.selector.remote.last) < number($1.selector.remote.last))
+                let (first, second) = ($0.selector, $1.selector)
+                guard first.remote == second.remote else {
+                    return number(second.remote.first) < number(first.remote.first)
+                        || number(second.remote.first) == number(first.remote.first)
+                            && number(first.remote.last) < number(second.remote.last)
+                }
+                // Of the same networks, what says more of a packet comes first, as for filters of a policy.
+                return weight(second) < weight(first)
             }
             segments.append(Segment(first: first, candidates: begin..<candidates.count))
         }
