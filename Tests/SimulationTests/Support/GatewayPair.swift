@@ -16,7 +16,7 @@ final class GatewayPair {
     private(set) var datagrams = 0
     private var generator: SeededGenerator
     private var flights = Flights()
-    private let addresses: [IPAddress]
+    let addresses: [IPAddress]
     private let configurations: [GatewayConfiguration]
 
     /// - Parameter tunnels: The lines of the two gateways' files beside keys and users.
@@ -90,8 +90,8 @@ final class GatewayPair {
         collect()
     }
 
-    func tell(_ side: Int, _ body: (SimulatedGateway, Instant) -> Void) {
-        body(gateways[side], now)
+    func tell(_ side: Int, _ body: (SimulatedGateway, Instant) throws -> Void) rethrows {
+        try body(gateways[side], now)
         collect()
     }
 

@@ -61,6 +61,7 @@ final class SimulatedGateway {
 
     /// Begins with what waits for nobody.
     func start(now: Instant) {
+        plane.enforcePolicy(now: now)
         plane.startTunnels(now: now)
         carryOut(now: now)
     }
