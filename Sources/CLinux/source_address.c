@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int culvert_source_address(uint8_t version, uint64_t *high, uint64_t *low) {
+int culvert_source_address(uint8_t version, uint64_t *high, uint64_t *low, uint32_t mark) {
     union {
         struct sockaddr any;
         struct sockaddr_in v4;
@@ -29,8 +29,8 @@ int culvert_source_address(uint8_t version, uint64_t *high, uint64_t *low) {
     }
     int descriptor = socket(name.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -errno;
-    int failed = 0;
-    if (connect(descriptor, &name.any, length) < 0 || getsockname(descriptor, &name.any, &length) < 0) failed = -errno;
+    int failed = mark ? culvert_set_mark(descriptor, mark) : 0;
+    if (failed == 0 && (connect(descriptor, &name.any, length) < 0 || getsockname(descriptor, &name.any, &length) < 0)) failed = -errno;
     close(descriptor);
     if (failed) return failed;
     if (version == 6) {

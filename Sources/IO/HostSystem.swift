@@ -18,15 +18,18 @@ public enum HostSystem {
             && (try? UDPSocket(address: .v6(.any), port: 0, batchCapacity: 1)) != nil
     }
 
-    /// Lets packets come in on an interface though another one leads back to their source, as tunnels may have it: only that
-    /// there is some way back is asked (RFC 3704 section 2.4). The larger number of this and of what is set for all
-    /// interfaces counts, and this is the largest. IPv6 has no such filter.
-    public static func loosenReversePathFilter(interface: String) throws(SystemError) {
-        let path = "/proc/sys/net/ipv4/conf/\(interface)/rp_filter"
-        let descriptor = open(path, O_WRONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw SystemError(operation: "open \(path)", number: errno) }
-        defer { close(descriptor) }
-        guard Glibc.write(descriptor, "2", 1) == 1 else { throw SystemError(operation: "write \(path)", number: errno) }
+    /// The interfaces on which packets of IPv4 come in only where their source is reached by the same one (RFC 3704 section
+    /// 2.2). Of an interface's own setting and that for all, the larger counts.
+    public static var strictReversePathFilters: [String] {
+        guard let all = digit(of: "ipv4/conf/all/rp_filter"), let list = if_nameindex() else { return [] }
+        defer { if_freenameindex(list) }
+        var names: [String] = []
+        var next = list
+        while let name = next.pointee.if_name {
+            names.append(String(cString: name))
+            next += 1
+        }
+        return names.filter { max(all, digit(of: "ipv4/conf/\($0)/rp_filter") ?? 0) == UInt8(ascii: "1") }
     }
 
     /// The first character of a setting of the network, of this thread's network namespace.

@@ -71,7 +71,7 @@ public struct InterfaceAddress: Hashable, Sendable {
     }
 }
 
-/// A route of either IP version in the system's main table.
+/// A route of either IP version.
 public struct Route: Hashable, Sendable {
     /// The protocol number (rtm_protocol) of all routes that Culvert makes. `ip route show proto 171` lists them.
     public static let culvert: UInt8 = 171
@@ -88,6 +88,10 @@ public struct Route: Hashable, Sendable {
     public var metric: UInt32
     /// Who made it: ``culvert``, or another program's number.
     public var `protocol`: UInt8
+    /// The table it stands in.
+    public var table = Route.mainTable
+    /// The table that everything is looked up in, unless rules say otherwise.
+    public static let mainTable: UInt32 = 254  // RT_TABLE_MAIN
 
     /// A route to `destination` out of an interface.
     public init(
@@ -116,7 +120,7 @@ public final class Netlink {
     /// How often a list is asked for again when it changed while it was read.
     private static let listAttemptsMaximum = 8
 
-    private let socket: OpaquePointer
+    let socket: OpaquePointer
 
     /// Connects to the kernel.
     public init() throws(NetlinkError) {
@@ -299,7 +303,7 @@ public final class Netlink {
 
     // MARK: Errors
 
-    private func retrying(
+    func retrying(
         _ operation: String, _ attempts: inout Int, _ request: () -> Int32
     ) throws(NetlinkError) {
         while true {
@@ -311,7 +315,7 @@ public final class Netlink {
         }
     }
 
-    private func check(_ returned: Int32, _ operation: @autoclosure () -> String) throws(NetlinkError) {
+    func check(_ returned: Int32, _ operation: @autoclosure () -> String) throws(NetlinkError) {
         guard returned < 0 else { return }
         throw NetlinkError(operation: operation(), number: -returned)
     }
@@ -337,7 +341,7 @@ extension Route {
     /// The route that libnl read, if it is a plain one.
     fileprivate init?(_ route: OpaquePointer) {
         guard
-            rtnl_route_get_table(route) == UInt32(RT_TABLE_MAIN.rawValue),
+            rtnl_route_get_table(route) == Route.mainTable,
             rtnl_route_get_type(route) == UInt8(RTN_UNICAST), rtnl_route_get_nnexthops(route) == 1,
             let hop = rtnl_route_nexthop_n(route, 0), let destination = rtnl_route_get_dst(route),
             let network = AddressRange(
@@ -404,7 +408,7 @@ private struct RouteObject: ~Copyable {
             throw NetlinkError(operation: operation, number: Int32(NLE_NOMEM))
         }
         rtnl_route_set_family(object, UInt8(route.destination.first.version == 6 ? AF_INET6 : AF_INET))
-        rtnl_route_set_table(object, UInt32(RT_TABLE_MAIN.rawValue))
+        rtnl_route_set_table(object, route.table)
         rtnl_route_set_protocol(object, route.protocol)
         rtnl_route_set_scope(object, UInt8((route.gateway == nil ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE).rawValue))
         rtnl_route_set_dst(object, destination.object)

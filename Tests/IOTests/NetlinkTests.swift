@@ -191,6 +191,46 @@ struct MasqueradeTests {
         }
         #expect(NFTablesTable.isPlainName("culvert0") && NFTablesTable.isPlainName("eth0.100"))
     }
+
+    @Test("what has our sockets' mark goes past a table that all else meets, but for smaller networks of the main one")
+    func rules() throws {
+        try inOwnNamespace {
+            let netlink = try Netlink()
+            var devices: [TUNDevice] = []
+            defer { withExtendedLifetime(devices) {} }
+            for (name, address) in [("culvert0", IPv4Address(10, 9, 0, 1)), ("culvert1", IPv4Address(172, 16, 0, 1))] {
+                let device = try TUNDevice(name: name)
+                devices.append(device)
+                let index = try netlink.interface(named: name).index
+                try netlink.bringUp(interface: index, mtuBytes: 1400)
+                try netlink.add(InterfaceAddress(interfaceIndex: index, address: .v4(address), prefixLength: 24))
+            }
+            let index = try netlink.interface(named: "culvert1").index
+            let table: UInt32 = 17_108
+            var route = Route(to: try network("10.0.0.0/8"), interfaceIndex: index)
+            route.table = table
+            try netlink.add(route)
+            let rules = [
+                RoutingRule(version: 4, priority: 1, mark: 7, .lookUp(table: Route.mainTable)),
+                RoutingRule(version: 4, priority: 2, mark: 7, .unreachable),
+                RoutingRule(version: 4, priority: 3, .lookUpLonger(than: 8, table: Route.mainTable)),
+                RoutingRule(version: 4, priority: 4, .lookUp(table: table)),
+                RoutingRule(version: 6, priority: 1, mark: 7, .unreachable),
+            ]
+            for rule in rules { try netlink.add(rule) }
+            let twice = #expect(throws: NetlinkError.self) { try netlink.add(rules[1]) }
+            #expect(twice?.reason == .exists)
+            let (near, far) = (IPAddress.v4(IPv4Address(10, 9, 0, 2)), IPAddress.v4(IPv4Address(10, 200, 0, 1)))
+            #expect(SourceAddress.toward(near) == .v4(IPv4Address(10, 9, 0, 1)))
+            #expect(SourceAddress.toward(far) == .v4(IPv4Address(172, 16, 0, 1)))
+            #expect(SourceAddress.toward(near, mark: 7) == .v4(IPv4Address(10, 9, 0, 1)))
+            #expect(SourceAddress.toward(far, mark: 7) == nil)
+            try netlink.remove(rules[3])
+            #expect(SourceAddress.toward(far) == nil)
+            #expect(try netlink.removeOwnRules() == 4)
+            #expect(try netlink.removeOwnRules() == 0)
+        }
+    }
 }
 
 func network(_ text: String) throws -> IPv4Network { try #require(IPv4Network(text)) }

@@ -40,8 +40,8 @@ int culvert_bind(int descriptor, uint8_t version, uint64_t high, uint64_t low, u
 // The port that the socket is bound to.
 int culvert_bound_port(int descriptor);
 int culvert_set_reuse_port(int descriptor);
-// Turns an address into that of ours that packets to it leave from.
-int culvert_source_address(uint8_t version, uint64_t *high, uint64_t *low);
+// Turns an address into that of ours that packets with `mark` to it leave from.
+int culvert_source_address(uint8_t version, uint64_t *high, uint64_t *low, uint32_t mark);
 // Tells the local address of every packet that comes in.
 int culvert_set_packet_information(int descriptor, uint8_t version);
 // Tells DSCP and ECN of every packet that comes in.
