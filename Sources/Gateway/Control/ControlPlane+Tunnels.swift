@@ -296,6 +296,7 @@ extension ControlPlane {
         guard configuredTunnels[number].hasRoutes != areThere else { return }
         configuredTunnels[number].hasRoutes = areThere
         let configuration = configuredTunnels[number].configuration
+        let peer = configuration.peer ?? reachablePeer(of: configuredTunnels[number])?.path.remote.address
         for range in configuration.routes {
             // Two tunnels may lead to one network, one in the place of the other.
             let isShared = configuredTunnels.indices.contains { other in
@@ -303,7 +304,14 @@ extension ControlPlane {
                     && configuredTunnels[other].configuration.metric == configuration.metric
                     && configuredTunnels[other].configuration.routes.contains(range)
             }
-            if !isShared { put(.route(to: range, metric: configuration.metric, isThere: areThere)) }
+            let holdsPeer = peer.map { range.contains($0) } ?? false
+            if !isShared {
+                let sources = configuration.selectors.filter { $0.remote == range }.map(\.local)
+                put(
+                    .route(
+                        to: range, from: sources, metric: configuration.metric, isThere: areThere,
+                        holdsPeer: holdsPeer))
+            }
         }
     }
 

@@ -175,8 +175,9 @@ enum ControlOutput: Sendable {
     case sendIKE(message: [UInt8], local: Endpoint, remote: Endpoint)
     /// A command for a worker.
     case command(worker: Int, WorkerCommand)
-    /// A network is behind the TUN interface, or no more.
-    case route(to: AddressRange, metric: Int, isThere: Bool)
+    /// A network is behind the TUN interface, or no more; where it holds the peer that it is behind, what goes to the peer
+    /// itself must not go there. What the machine itself sends there comes `from` an address of these.
+    case route(to: AddressRange, from: [AddressRange], metric: Int, isThere: Bool, holdsPeer: Bool)
     /// Which address of ours do packets to a tunnel's peer leave from? ``ControlPlane/foundSource(of:_:now:)`` is told.
     case findSource(tunnel: Int, to: IPAddress)
     /// A Diffie-Hellman computation, beside the control loop.

@@ -215,7 +215,8 @@ actor ControlActor {
             case .command(let worker, let command): commands[worker].append(command)
             case .sendIKE(let message, let local, let remote): send(message, from: local, to: remote)
             case .compute(let work): works.append(work)
-            case .route(let network, let metric, let isThere): system.set(network, metric: metric, isThere: isThere)
+            case .route(let network, let sources, let metric, let isThere, let holdsPeer):
+                system.set(network, from: sources, metric: metric, isThere: isThere, holdsPeer: holdsPeer)
             case .findSource(let tunnel, let remote): questions.append((tunnel, remote))
             }
         }
@@ -244,7 +245,7 @@ actor ControlActor {
     }
 
     private func answer(_ tunnel: Int, _ remote: IPAddress) {
-        plane.foundSource(of: tunnel, SourceAddress.toward(remote), now: SystemClock.now)
+        plane.foundSource(of: tunnel, SourceAddress.toward(remote, mark: SystemRoutes.ownMark), now: SystemClock.now)
         carryOut()
     }
 

@@ -164,9 +164,15 @@ final class GatewayServer {
             let authenticated = try RawSocket(
                 protocol: IPProtocol.ah, version: version, keepsHeader: true, batchCapacity: capacity)
             try authenticated.accept(only: worker, by: steering)
-            return OuterPorts(
+            let own = SystemRoutes.ownMark
+            let ports = OuterPorts(
                 encapsulated: encapsulated[worker], ike: worker == IKEPort.worker ? ike : nil, raw: raw[worker],
-                authenticated: authenticated, whole: try PacketSocket(version: version, batchCapacity: capacity))
+                authenticated: authenticated,
+                whole: try PacketSocket(version: version, mark: own, batchCapacity: capacity))
+            try ports.encapsulated.mark(own)
+            try ports.ike?.mark(own)
+            try ports.raw.mark(own)
+            return ports
         }
     }
 

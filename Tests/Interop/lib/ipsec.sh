@@ -54,11 +54,24 @@ carried() {
     [ "$sum" = "$BLOB_SHA256" ] || because "$3 to $2: the blob went as $sum"
 }
 
+# carried_to_host GUEST OURS THEIRS: the same between the guest and the gateway's own host: pings, and the blob down to it.
+# Of what the guest's kernel has an SA for, it takes nothing in clear.
+carried_to_host() {
+    local sum
+    in_guest "$1" 60 "ping -q -c4 -i0.3 -W2 $3" || because "$2 to $3: $(tail -n3 <<<"$ANSWER")" || return 1
+    in_ns gateway ping -q -c4 -i0.3 -W2 "$2" >"$WORK/pings" || because "$3 to $2: $(<"$WORK/pings")" || return 1
+    sum=$(in_ns gateway curl -gsS -m 60 "http://$2/blob" | sha256sum)
+    [ "${sum%% *}" = "$BLOB_SHA256" ] || because "$3 to $2: the blob came as ${sum%% *}"
+}
+
 # What is joined: networks behind the guest, and those behind the gateway.
 OWN_INSIDE=10.96.0.1 OWN_INSIDE_SECOND=10.94.0.1 OWN_INSIDE_6=fd00:96::1 # as in guest/networks.sh
 declare -A PAIRS=(
     [4]="10.96.0.0/24=10.99.0.0/24"
     [6]="fd00:96::/64=fd00:99::/64"
+    # The peer itself is in its network.
+    [peer]="192.0.2.8/29=10.99.0.0/24"
+    [hosts]="192.0.2.11/32=192.0.2.1/32"
     [several]="10.96.0.0/24=10.99.0.0/24 10.94.0.0/24=10.95.0.0/24"
 )
 
@@ -76,19 +89,21 @@ tunnels:
     local: [${local_side#, }]
     remote: [${remote_side#, }]
     start: $3
+    mode: $([ "$2" = hosts ] && echo transport || echo tunnel)
 YAML
 }
 
 # joined CLIENT STARTER OUTER INNER [SETTING]...: the guest's networks and the gateway's, by a tunnel over IPv4 or IPv6
 # (OUTER) for IPv4, IPv6 or several networks (INNER), that the guest or the gateway (STARTER) begins.
 joined() {
-    local client=$1 starter=$2 outer=$3 inner=$4 setup gateway=$GATEWAY_OUTER own=192.0.2.11 start=onDemand
+    local client=$1 starter=$2 outer=$3 inner=$4 setup gateway=$GATEWAY_OUTER own=192.0.2.11 start=onDemand mode=tunnel
+    [ "$inner" != hosts ] || mode=transport
     shift 4
     [ "$outer" = 4 ] || gateway=$GATEWAY_OUTER_6 own=$GUEST_OUTER_6
     [ "$starter" = gateway ] || start=respond
     restart "$(tunnel_config "$outer" "$inner" $start)" && guests direct || return 1
     in_guest direct 15 'hang_up; networks_up' || because "$ANSWER" || return 1
-    setup=$(settings CLIENT="$client" MODE=tunnel NETWORKS="${PAIRS[$inner]}" GATEWAY=$gateway ADDRESS=$own "$@")
+    setup=$(settings CLIENT="$client" MODE=$mode NETWORKS="${PAIRS[$inner]}" GATEWAY=$gateway ADDRESS=$own "$@")
     in_guest direct 20 "$setup $(printf 'ipsec_configure %q' "$PSK")" || because "$client: $ANSWER" || return 1
     if [ "$starter" = guest ]; then
         in_guest direct 40 "$setup ipsec_up" || because "$client: $ANSWER" || return 1
@@ -97,17 +112,20 @@ joined() {
         first() { in_ns inside ping -q -c1 -W1 -I "$2" "$1" >/dev/null; }
         case $inner in
             4) within 10 first $OWN_INSIDE $SERVER_INSIDE ;;
+            peer) within 10 first 192.0.2.11 $SERVER_INSIDE ;;
+            hosts) within 10 in_ns gateway ping -q -c1 -W1 192.0.2.11 >/dev/null ;;
             6) within 10 first $OWN_INSIDE_6 $SERVER_INSIDE_6 ;;
             several) within 10 first $OWN_INSIDE $SERVER_INSIDE &&
                 within 10 first $OWN_INSIDE_SECOND $SERVER_INSIDE_SECOND ;;
         esac || because "$client: no packet from the inside brings the tunnel up: $(tail -n1 "$WORK/gateway.log")" || return 1
     fi
-    if [ "$inner" = 6 ]; then
-        carried direct $OWN_INSIDE_6 $SERVER_INSIDE_6 || return 1
-    else
-        carried direct $OWN_INSIDE $SERVER_INSIDE || return 1
-    fi
+    case $inner in
+        6) carried direct $OWN_INSIDE_6 $SERVER_INSIDE_6 ;;
+        peer) carried direct 192.0.2.11 $SERVER_INSIDE ;;
+        hosts) carried_to_host direct 192.0.2.11 "$GATEWAY_OUTER" ;;
+        *) carried direct $OWN_INSIDE $SERVER_INSIDE ;;
+    esac || return 1
     [ "$inner" != several ] || carried direct $OWN_INSIDE_SECOND $SERVER_INSIDE_SECOND || return 1
-    kernel_has direct "${ESP:-aes256-sha1}" tunnel || return 1
+    kernel_has direct "${ESP:-aes256-sha1}" $mode || return 1
     DETAILS+="; $client, begun by the $starter, $inner in $outer"
 }

@@ -194,8 +194,8 @@ final class SimulatedGateway {
             case .sendIKE(let message, let local, let remote):
                 let marker: [UInt8] = local.port == IKEPort.encapsulated ? [0, 0, 0, 0] : []
                 outgoing.append(Datagram(from: local, to: remote, isRaw: false, bytes: marker + message))
-            case .route(let network, _, true): networks.append(network)
-            case .route(let network, _, false): networks.removeAll { $0 == network }
+            case .route(let network, _, _, true, _): networks.append(network)
+            case .route(let network, _, _, false, _): networks.removeAll { $0 == network }
             case .findSource(let tunnel, _): plane.foundSource(of: tunnel, address, now: now)
             case .compute(let work): works.append((now + .milliseconds(1), work.perform(wallSeconds: Self.wallSeconds)))
             }
