@@ -79,7 +79,7 @@ struct Drop: ParsableCommand {
         if let user { selectors.append(.user(user)) }
         if let address {
             guard let selector = DropSelector(address: address) else {
-                throw ValidationError("'\(address)' is not an IPv4 address, such as 192.0.2.1.")
+                throw ValidationError("'\(address)' is not an IP address, such as 192.0.2.1 or 2001:db8::1.")
             }
             selectors.append(selector)
         }

@@ -127,6 +127,16 @@ struct OperatorServiceTests {
     }
 
     @Test(
+        "IPv6 addresses are addresses, however they are written",
+        arguments: ["2001:db8::7", "2001:0DB8:0:0:0:0:0:7", "2001:db8:0::0:7"])
+    func dropIPv6(_ text: String) {
+        var state = State()
+        state.connected[1].outerAddress = "\(IPv6Address(high: 0x2001_0db8 << 32, low: 7))"
+        #expect(respond(#"{"command":"drop","address":"\#(text)"}"#, &state).contains(#""sessions":[2]"#))
+        #expect(DropSelector(address: text + "g") == nil && DropSelector(address: "192.0.2.1") != nil)
+    }
+
+    @Test(
         "what is no request is answered with an error and hangs nobody up",
         arguments: [
             ("", "the request is not a line of JSON"), ("drop", "the request is not a line of JSON"),
@@ -144,7 +154,7 @@ struct OperatorServiceTests {
             (#"{"command":"drop","all":"yes"}"#, "all is of the wrong type"),
             (#"{"command":"drop","id":"1"}"#, "id is of the wrong type"),
             (#"{"command":"drop","user":null}"#, "user is of the wrong type"),
-            (#"{"command":"drop","address":"here"}"#, "'here' is not an IPv4 address"),
+            (#"{"command":"drop","address":"here"}"#, "'here' is not an IP address"),
             (#"{"command":"drop","id":-1}"#, "the request is not a line of JSON"),
             ("{\"command\":\"sessions\"} {\"command\":\"drop\",\"all\":true}", "the request is not a line of JSON"),
             (String(repeating: "[", count: 4096), "the request is not a line of JSON"),

@@ -12,10 +12,10 @@ public enum DropSelector: Equatable, Sendable {
     /// Every session.
     case all
 
-    /// Every session with the inner or outer address that `text` writes; nil if it is no IPv4 address.
+    /// Every session with the inner or outer address that `text` writes; nil if it is no address.
     public init?(address text: String) {
-        guard let address = IPv4Address(text) else { return nil }
-        self = .address(.v4(address))
+        guard let address = IPAddress(text) else { return nil }
+        self = .address(address)
     }
 
     /// Whether `session` is meant.
@@ -154,7 +154,7 @@ extension OperatorRequest: Codable {
         case "address":
             let text = try container.decode(String.self, forKey: Name.address)
             guard let selector = DropSelector(address: text) else {
-                throw OperatorRefusal(message: "\(ValueRules.quoted(text)) is not an IPv4 address")
+                throw OperatorRefusal(message: "\(ValueRules.quoted(text)) is not an IP address")
             }
             return selector
         case "all":
