@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import Gateway
 
 #if canImport(Musl)
@@ -20,7 +21,7 @@ struct Sessions: ParsableCommand {
 }
 
 struct Tunnels: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "List the L2TP tunnels.")
+    static let configuration = CommandConfiguration(abstract: "List the L2TP tunnels, and those to fixed peers.")
 
     @OptionGroup var output: OutputOptions
     @OptionGroup var gateway: GatewayOptions
@@ -28,6 +29,19 @@ struct Tunnels: ParsableCommand {
     func run() throws {
         let tunnels = try gateway.ask { console throws(OperatorFailure) in try console.tunnels() }
         try output.print(tunnels) { OperatorTables.tunnels(tunnels) }
+    }
+}
+
+struct Associations: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List the IPsec SAs: with whom, by which SPIs and algorithms, for how long and how much.")
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var gateway: GatewayOptions
+
+    func run() throws {
+        let associations = try gateway.ask { console throws(OperatorFailure) in try console.associations() }
+        try output.print(associations) { OperatorTables.associations(associations, now: Date()) }
     }
 }
 

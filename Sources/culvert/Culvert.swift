@@ -9,8 +9,8 @@ struct Culvert: ParsableCommand {
         abstract: "An L2TP/IPsec VPN gateway in one process.",
         version: culvertVersion,
         subcommands: [
-            Serve.self, Check.self, Sessions.self, Tunnels.self, Failures.self, Drop.self, Statistics.self, Policy.self,
-            Version.self,
+            Serve.self, Check.self, Sessions.self, Tunnels.self, Associations.self, Failures.self, Drop.self,
+            Statistics.self, Policy.self, Version.self,
         ])
 }
 

@@ -37,6 +37,7 @@ struct OperatorAPITests {
         arguments: [
             ("GET", "statistics", "", OperatorRequest.statistics), ("GET", "sessions", "", .sessions),
             ("GET", "tunnels", "", .tunnels), ("GET", "failures", "", .failures),
+            ("GET", "associations", "", .associations),
             ("POST", "statistics", #"{"command":"statistics"}"#, .statistics),
             ("POST", "drop", #"{"command":"drop","user":"alice"}"#, .drop(.user("alice"))),
         ])
@@ -49,7 +50,7 @@ struct OperatorAPITests {
     @Test("a token for reading looks at everything and changes nothing")
     func scopes() throws {
         let api = try makeAPI()
-        for name in ["sessions", "tunnels", "statistics", "failures", "policy", "policyExport"] {
+        for name in ["sessions", "tunnels", "associations", "statistics", "failures", "policy", "policyExport"] {
             #expect(
                 status(api.decide(request("GET", "/v1/\(name)", "bearer \(readToken)"), now: start)) == 200, "\(name)")
         }

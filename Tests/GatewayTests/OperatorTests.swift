@@ -32,6 +32,27 @@ private struct State: OperatorState {
         ]
     }
 
+    func tunnelsToPeers() -> [PeerTunnelRecord] {
+        [
+            PeerTunnelRecord(
+                name: "branch", rule: nil, peer: "192.0.2.9", mode: "tunnel", start: "onDemand", state: "down",
+                since: nil,
+                upCount: 3, traffic: ["10.1.0.0/16 == 10.2.0.0/16"], associations: 0, bytesIn: 0, bytesOut: 0)
+        ]
+    }
+
+    func associations() -> [AssociationRecord] {
+        [
+            AssociationRecord(
+                peer: "2001:db8::7", port: 4500, identity: "2001:db8::7", spiIn: "c0000001", spiOut: "0badcafe",
+                mode: "tunnel", suite: "aes256-sha1", purpose: "branch", traffic: "10.1.0.0/16 == 10.2.0.0/16",
+                isConfirmed: true, since: start, lifetimeSeconds: 3600, expires: start.addingTimeInterval(3600),
+                lifetimeKilobytes: 100_000, remainingKilobytes: 99_000, bytesIn: 1_024_000, bytesOut: 7,
+                packetsIn: 1000,
+                packetsOut: 1, replayWindow: 64, encapsulation: "4500", pathMTU: nil)
+        ]
+    }
+
     func statistics() -> StatisticsRecord {
         var ipsec = IPsecStatistics()
         ipsec.activeAssociations = 8
@@ -63,6 +84,10 @@ private struct State: OperatorState {
         return DropResult(sessions: dropped.map(\.id))
     }
 }
+
+/// What the state's tunnels are, as they are sent and as they are listed.
+private func answer(_ state: State) -> OperatorResponse { .tunnels(state.tunnels(), toPeers: state.tunnelsToPeers()) }
+private var listing: TunnelListing { TunnelListing(tunnels: State().tunnels(), toPeers: State().tunnelsToPeers()) }
 
 private func respond(_ line: String, _ state: inout State) -> String {
     String(decoding: OperatorService.respond(to: [UInt8](line.utf8), state: &state), as: UTF8.self)
@@ -103,7 +128,11 @@ struct OperatorServiceTests {
     func others() throws {
         var state = State()
         let tunnels = respond(#"{"command":"tunnels"}"#, &state)
-        #expect(try OperatorJSON.value(OperatorResponse.self, from: [UInt8](tunnels.utf8)) == .tunnels(state.tunnels()))
+        #expect(try OperatorJSON.value(OperatorResponse.self, from: [UInt8](tunnels.utf8)) == answer(state))
+        let associations = respond(#"{"command":"associations"}"#, &state)
+        #expect(
+            try OperatorJSON.value(OperatorResponse.self, from: [UInt8](associations.utf8))
+                == .associations(state.associations()))
         let statistics = respond(#"{"command":"statistics"}"#, &state)
         #expect(
             try OperatorJSON.value(OperatorResponse.self, from: [UInt8](statistics.utf8))
@@ -202,7 +231,8 @@ struct OperatorConsoleTests {
             return OperatorService.respond(to: line, state: &state)
         }
         #expect(try gateway.sessions() == State().sessions())
-        #expect(try gateway.tunnels() == State().tunnels())
+        #expect(try gateway.tunnels() == listing)
+        #expect(try gateway.associations() == State().associations())
         #expect(try gateway.statistics() == State().statistics())
         let selectors: [(DropSelector, [UInt64])] = [
             (.id(1), [1]), (.user("bob"), [2]), (.address(.v4(IPv4Address(192, 168, 42, 10))), [1]), (.all, [1, 2]),
@@ -249,10 +279,38 @@ struct OperatorTablesTests {
         #expect(lines.allSatisfy { $0.last != " " })
     }
 
+    @Test("SAs have a line for each pair, with what is left of their lives")
+    func associations() {
+        let lines = OperatorTables.associations(State().associations(), now: start.addingTimeInterval(60))
+        #expect(
+            lines.map { $0.split(separator: " ").joined(separator: " ") } == [
+                "PEER SPI IN SPI OUT MODE SUITE AGE LEFT IN OUT WINDOW NAT-T MTU FOR",
+                "[2001:db8::7]:4500 c0000001 0badcafe tunnel aes256-sha1 60 s 3540 s, 99000 kB 1.0 MB 7 B 64 4500 branch",
+            ])
+        // A clock that is behind the gateway's makes nothing negative.
+        #expect(
+            OperatorTables.associations(State().associations(), now: start.addingTimeInterval(-5))[1].contains(" 0 s"))
+    }
+
+    @Test("tunnels to fixed peers stand below those of L2TP, and in one array with them as JSON")
+    func bothKinds() throws {
+        let lines = OperatorTables.tunnels(listing)
+        #expect(lines[0].hasPrefix("ID") && lines[2].isEmpty && lines[3].hasPrefix("NAME"))
+        #expect(lines[4].split(separator: " ").prefix(4) == ["branch", "192.0.2.9", "tunnel", "down"])
+        let text = try OperatorJSON.text(listing)
+        let array = try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]]
+        #expect(array?.count == 2 && array?[0]["id"] as? Int == 17 && array?[1]["name"] as? String == "branch")
+        #expect(array?[1]["since"] == nil)
+        let none = try OperatorJSON.text(TunnelListing(tunnels: [], toPeers: []))
+        #expect(none.filter { !$0.isWhitespace } == "[]")
+    }
+
     @Test("nobody there is said in words")
     func empty() {
         #expect(OperatorTables.sessions([]) == ["No sessions."])
         #expect(OperatorTables.tunnels([]) == ["No tunnels."])
+        #expect(OperatorTables.tunnels(TunnelListing(tunnels: [], toPeers: [])) == ["No tunnels."])
+        #expect(OperatorTables.associations([], now: start) == ["No IPsec SAs."])
         #expect(OperatorTables.dropped(DropResult(sessions: [])) == "Nobody was connected.")
         #expect(OperatorTables.dropped(DropResult(sessions: [2, 1])) == "Hung up 2 sessions: 1, 2")
     }

@@ -88,6 +88,7 @@ struct PredefinedPolicyTests {
         #expect(hosts.gateway.plane.counters[.softAssociations] == 1)
         for serial in 2...3 { hosts.send(serial, from: 0) }
         #expect(hosts.heardInClear[1] == [2, 3])
+        #expect(hosts.gateway.plane.tunnelsToPeers().map(\.state) == ["clear"])
         hosts.pair.run(.seconds(60))
         let asked = hosts.pair.datagrams
         hosts.pair.run(.seconds(230))

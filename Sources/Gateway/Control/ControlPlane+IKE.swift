@@ -164,7 +164,7 @@ extension ControlPlane {
                 tunnel: tunnel, selector: tunnel.flatMap { configuredTunnels[$0].selector(for: child.traffic) },
                 traffic: use.selector, moved: inbound.traffic, since: now, lifetimeSeconds: child.lifetimeSeconds,
                 lifetimeKilobytes: child.lifetimeKilobytes, softKilobytes: child.softKilobytes,
-                outboundParameters: outbound)
+                replayWindow: child.replayWindow ?? ReplayWindow.defaultSize, outboundParameters: outbound)
         )
         peers[child.peer] = peer
         endClearPeers(at: peer.path.remote.address, now: now)

@@ -28,6 +28,8 @@ struct Peer {
         let lifetimeKilobytes: UInt64?
         /// At how many a successor is wanted.
         let softKilobytes: UInt64?
+        /// How many sequence numbers are remembered.
+        let replayWindow: Int
         /// Until the peer has the keys too: then the worker has them, and nobody else needs to.
         var outboundParameters: AssociationParameters?
         /// Whether the peer has the keys too, so that we send by it.

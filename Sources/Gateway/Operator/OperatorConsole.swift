@@ -50,9 +50,15 @@ public struct OperatorConsole {
     }
 
     /// Which tunnels there are.
-    public func tunnels() throws(OperatorFailure) -> [TunnelRecord] {
-        guard case .tunnels(let tunnels) = try ask(.tunnels) else { throw .notUnderstood(path: path) }
-        return tunnels
+    public func tunnels() throws(OperatorFailure) -> TunnelListing {
+        guard case .tunnels(let tunnels, let toPeers) = try ask(.tunnels) else { throw .notUnderstood(path: path) }
+        return TunnelListing(tunnels: tunnels, toPeers: toPeers)
+    }
+
+    /// Which IPsec SAs there are.
+    public func associations() throws(OperatorFailure) -> [AssociationRecord] {
+        guard case .associations(let records) = try ask(.associations) else { throw .notUnderstood(path: path) }
+        return records
     }
 
     /// What was counted.

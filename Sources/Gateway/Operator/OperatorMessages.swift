@@ -36,6 +36,8 @@ public enum OperatorRequest: Equatable, Sendable {
     case sessions
     /// Which tunnels there are.
     case tunnels
+    /// Which IPsec SAs there are.
+    case associations
     /// What was counted.
     case statistics
     /// Whose dial-ins came to nothing, and why.
@@ -46,13 +48,15 @@ public enum OperatorRequest: Equatable, Sendable {
     case policy(PolicyRequest)
 
     /// Every request's name: the value of `command`, and its path in the API.
-    static let names = ["sessions", "tunnels", "statistics", "failures", "drop"] + PolicyRequest.names
+    static let names =
+        ["sessions", "tunnels", "associations", "statistics", "failures", "drop"] + PolicyRequest.names
 
     /// The value of `command`.
     var name: String {
         switch self {
         case .sessions: "sessions"
         case .tunnels: "tunnels"
+        case .associations: "associations"
         case .statistics: "statistics"
         case .failures: "failures"
         case .drop: "drop"
@@ -63,7 +67,7 @@ public enum OperatorRequest: Equatable, Sendable {
     /// Whether it changes anything, so that a token for reading does not do.
     var isChange: Bool {
         switch self {
-        case .sessions, .tunnels, .statistics, .failures: false
+        case .sessions, .tunnels, .associations, .statistics, .failures: false
         case .drop: true
         case .policy(let request): request.isChange
         }
@@ -74,8 +78,10 @@ public enum OperatorRequest: Equatable, Sendable {
 public enum OperatorResponse: Equatable, Sendable {
     /// Who is connected.
     case sessions([SessionRecord])
-    /// Which tunnels there are.
-    case tunnels([TunnelRecord])
+    /// Which tunnels there are: those of L2TP, and those to fixed peers.
+    case tunnels([TunnelRecord], toPeers: [PeerTunnelRecord] = [])
+    /// Which IPsec SAs there are.
+    case associations([AssociationRecord])
     /// What was counted.
     case statistics(StatisticsRecord)
     /// The last refused dial-ins, the newest first.
@@ -133,6 +139,7 @@ extension OperatorRequest: Codable {
         switch command {
         case "sessions": self = .sessions
         case "tunnels": self = .tunnels
+        case "associations": self = .associations
         case "statistics": self = .statistics
         case "failures": self = .failures
         case "drop": self = .drop(try Self.selector(container, keys))
@@ -172,7 +179,7 @@ extension OperatorRequest: Codable {
         var container = encoder.container(keyedBy: AnyKey.self)
         try container.encode(name, forKey: Name.command)
         switch self {
-        case .sessions, .tunnels, .statistics, .failures: break
+        case .sessions, .tunnels, .associations, .statistics, .failures: break
         case .policy(let request): try request.encode(to: &container)
         case .drop(let selector):
             switch selector {
@@ -187,7 +194,8 @@ extension OperatorRequest: Codable {
 
 extension OperatorResponse: Codable {
     private enum CodingKeys: String, CodingKey {
-        case sessions, tunnels, statistics, failures, dropped, policy, policyAnswer, policyText, error
+        case sessions, tunnels, tunnelsToPeers, associations, statistics, failures, dropped, policy, policyAnswer
+        case policyText, error
     }
 
     /// Reads an answer.
@@ -196,7 +204,10 @@ extension OperatorResponse: Codable {
         if let sessions = try container.decodeIfPresent([SessionRecord].self, forKey: .sessions) {
             self = .sessions(sessions)
         } else if let tunnels = try container.decodeIfPresent([TunnelRecord].self, forKey: .tunnels) {
-            self = .tunnels(tunnels)
+            let toPeers = try container.decodeIfPresent([PeerTunnelRecord].self, forKey: .tunnelsToPeers)
+            self = .tunnels(tunnels, toPeers: toPeers ?? [])
+        } else if let associations = try container.decodeIfPresent([AssociationRecord].self, forKey: .associations) {
+            self = .associations(associations)
         } else if let statistics = try container.decodeIfPresent(StatisticsRecord.self, forKey: .statistics) {
             self = .statistics(statistics)
         } else if let failures = try container.decodeIfPresent([FailureRecord].self, forKey: .failures) {
@@ -219,7 +230,10 @@ extension OperatorResponse: Codable {
         var container = encoder.container(keyedBy: CodingKeys.self)
         switch self {
         case .sessions(let sessions): try container.encode(sessions, forKey: .sessions)
-        case .tunnels(let tunnels): try container.encode(tunnels, forKey: .tunnels)
+        case .tunnels(let tunnels, let toPeers):
+            try container.encode(tunnels, forKey: .tunnels)
+            try container.encode(toPeers, forKey: .tunnelsToPeers)
+        case .associations(let associations): try container.encode(associations, forKey: .associations)
         case .statistics(let statistics): try container.encode(statistics, forKey: .statistics)
         case .failures(let failures): try container.encode(failures, forKey: .failures)
         case .dropped(let dropped): try container.encode(dropped, forKey: .dropped)

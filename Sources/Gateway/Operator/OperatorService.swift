@@ -4,8 +4,12 @@ import FoundationEssentials
 public protocol OperatorState: ~Copyable {
     /// Who is connected.
     func sessions() -> [SessionRecord]
-    /// Which tunnels there are.
+    /// Which L2TP tunnels there are.
     func tunnels() -> [TunnelRecord]
+    /// Which tunnels to fixed peers there are, up or not.
+    func tunnelsToPeers() -> [PeerTunnelRecord]
+    /// Which IPsec SAs there are.
+    func associations() -> [AssociationRecord]
     /// What was counted.
     func statistics() -> StatisticsRecord
     /// The last refused dial-ins, the newest first.
@@ -44,7 +48,8 @@ public enum OperatorService {
     ) -> OperatorResponse {
         switch request {
         case .sessions: .sessions(state.sessions())
-        case .tunnels: .tunnels(state.tunnels())
+        case .tunnels: .tunnels(state.tunnels(), toPeers: state.tunnelsToPeers())
+        case .associations: .associations(state.associations())
         case .statistics: .statistics(state.statistics())
         case .failures: .failures(state.failures())
         case .drop(let selector): .dropped(state.drop(selector))

@@ -43,6 +43,50 @@ public enum OperatorTables {
             ], rows)
     }
 
+    /// Both kinds of tunnels, each with columns of its own.
+    public static func tunnels(_ listing: TunnelListing) -> [String] {
+        guard !listing.toPeers.isEmpty else { return tunnels(listing.tunnels) }
+        let rows = listing.toPeers.map { tunnel -> [String] in
+            [
+                tunnel.name, tunnel.peer, tunnel.mode, tunnel.state, tunnel.since.map(time) ?? "",
+                "\(tunnel.associations)", TextTable.bytes(tunnel.bytesIn), TextTable.bytes(tunnel.bytesOut),
+                tunnel.traffic.joined(separator: ", "),
+            ]
+        }
+        let lines = TextTable.lines(
+            [
+                ("NAME", .left), ("PEER", .left), ("MODE", .left), ("STATE", .left), ("SINCE", .left),
+                ("SAS", .right), ("IN", .right), ("OUT", .right), ("TRAFFIC", .left),
+            ], rows)
+        return listing.tunnels.isEmpty ? lines : tunnels(listing.tunnels) + [""] + lines
+    }
+
+    /// One line per pair of SAs, ages and what is left of lives as of `now`.
+    public static func associations(_ associations: [AssociationRecord], now: Date) -> [String] {
+        guard !associations.isEmpty else { return ["No IPsec SAs."] }
+        let rows = associations.map { pair -> [String] in
+            let left = [seconds(from: now, to: pair.expires)] + (pair.remainingKilobytes.map { ["\($0) kB"] } ?? [])
+            return [
+                outer(pair.peer, pair.port), pair.spiIn, pair.spiOut, pair.mode, pair.suite,
+                seconds(from: pair.since, to: now),
+                left.joined(separator: ", "), TextTable.bytes(pair.bytesIn), TextTable.bytes(pair.bytesOut),
+                "\(pair.replayWindow)", pair.encapsulation, pair.pathMTU.map { "\($0)" } ?? "",
+                pair.isConfirmed ? pair.purpose : "\(pair.purpose) (not confirmed)",
+            ]
+        }
+        return TextTable.lines(
+            [
+                ("PEER", .left), ("SPI IN", .left), ("SPI OUT", .left), ("MODE", .left), ("SUITE", .left),
+                ("AGE", .right), ("LEFT", .right), ("IN", .right), ("OUT", .right), ("WINDOW", .right),
+                ("NAT-T", .left), ("MTU", .right), ("FOR", .left),
+            ], rows)
+    }
+
+    /// None where the clocks of two machines disagree.
+    private static func seconds(from start: Date, to end: Date) -> String {
+        "\(UInt64(clamping: Int64(min(max(0, end.timeIntervalSince(start)), 4e18)))) s"
+    }
+
     /// The counters under their headings, then the drops that happened.
     public static func statistics(_ statistics: StatisticsRecord) -> [String] { table(statistics, rates: nil) }
 
