@@ -153,6 +153,18 @@ struct PolicyTunnelsTests {
         #expect(table.lookUp(web) == TunnelTable.Match(tunnel: 1, selector: 0))
     }
 
+    @Test("a rule may want a key where everybody else has a certificate, and a key that nobody gave is missing")
+    func keyForOne() throws {
+        let rule = policy(
+            filters: "{source: my-address, destination: 198.51.100.1}", rule: ", authentication: [psk]")
+        let error = #expect(throws: ConfigurationError.self) {
+            try ConfigurationLoader.load(
+                text: "users: [{name: alice, password: wonderland}]\nauthentication: [certificate]\n" + rule,
+                name: "c.yaml", environment: [:])
+        }
+        #expect(error?.issues.map(\.key).contains("psk") == true)
+    }
+
     @Test("two rules that want one peer to authenticate in two ways are refused")
     func contradiction() throws {
         let text = """

@@ -139,6 +139,39 @@ struct PolicySecurityTests {
         #expect(hosts.heardInClear[1].isEmpty && hosts.gateway.plane.counters[.softAssociations] == 0)
     }
 
+    // MARK: Tunnel mode
+
+    @Test("a rule with a tunnel endpoint joins two networks, and the one who only answers has routes while it is up")
+    func networks() throws {
+        let policies = [(0, 1), (1, 0)].map { own, other in
+            """
+            policy:
+              filterLists:
+                - {name: nets, filters: [{source: 10.\(own + 1).0.0/16, destination: 10.\(other + 1).0.0/16}]}
+              filterActions:
+                - {name: own, action: negotiate, respondOnly: \(own == 1), perfectForwardSecrecy: true}
+              rules:
+                - {name: nets, filterList: nets, filterAction: own, tunnelEndpoint: "\(GatewayPair.addresses[other])"}
+            """
+        }
+        let pair = try GatewayPair(policies)
+        pair.run(.milliseconds(1))
+        #expect(pair.gateways.map(\.networks.count) == [1, 0])
+        pair.send(GatewayPair.packet(from: 1, serial: 1), from: 1)
+        pair.run(.seconds(5))
+        #expect(pair.serials(0).isEmpty && pair.datagrams == 0, "who only answers begins nothing")
+        pair.send(GatewayPair.packet(from: 0, serial: 2), from: 0)
+        #expect(pair.run(atMost: .seconds(5)) { $0.serials(1) == [2] })
+        pair.send(GatewayPair.packet(from: 1, serial: 3), from: 1)
+        #expect(pair.run(atMost: .seconds(1)) { $0.serials(0) == [3] })
+        #expect(pair.gateways.map(\.networks.count) == [1, 1])
+        #expect(pair.gateways.allSatisfy { $0.plane.associations().map(\.mode) == ["tunnel"] })
+        try pair.tell(0) { gateway, now in try gateway.changePolicy(.remove(rule: "nets"), now: now) }
+        pair.run(.seconds(5))
+        #expect(pair.gateways.map(\.networks.count) == [0, 0])
+        #expect(pair.gateways.allSatisfy { $0.plane.associations().isEmpty })
+    }
+
     // MARK: At run time
 
     private func change(_ hosts: HostPair, _ request: PolicyRequest) throws {

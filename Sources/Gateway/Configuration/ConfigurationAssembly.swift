@@ -45,7 +45,10 @@ struct ConfigurationAssembly {
         let policy = policyForAll()
         let rules = rules(policy)
         let tunnels = tunnels(policy)
-        let methods = ([policy] + rules.map(\.policy)).flatMap(\.authentication)
+        let securityPolicy = policyDocument()
+        let methods =
+            ([policy] + rules.map(\.policy)).flatMap(\.authentication)
+            + securityPolicy.rules.flatMap(\.authentication).map { PeerAuthentication($0) }
         let keys = preSharedKeys()
         let aggressiveMode = aggressiveMode(methods)
         if draft.preSharedKey.isAbsent, draft.keys.isAbsent, aggressiveMode.groups.isEmpty, methods.contains(.psk) {
@@ -55,7 +58,6 @@ struct ConfigurationAssembly {
             warnings.append(place.issue("is not used, for authentication does not name psk"))
         }
         let certificates = certificates(methods, policy.profile)
-        let securityPolicy = policyDocument()
         let limits = limits()
         let api = operatorAPI()
         guard let l2tp, let users, issues.isEmpty else { return nil }

@@ -240,11 +240,22 @@ extension GatewayConfiguration.PeerPolicy {
     /// The same with other ways to authenticate, the most wanted first.
     fileprivate func authenticating(by methods: [PolicyAuthentication]) -> Self {
         var policy = self
-        policy.authentication = methods.map { $0 == .psk ? .psk : .certificate }
+        policy.authentication = methods.map { PeerAuthentication($0) }
         policy.ike.authenticationMethods = methods.flatMap { kind -> [PhaseOneAuthenticationMethod] in
             kind == .psk ? [.preSharedKey] : PhaseOneAuthenticationMethod.allCases.filter(\.isSignature)
         }
         return policy
+    }
+}
+
+extension PeerAuthentication {
+    /// What a rule of the policy says.
+    init(_ authentication: PolicyAuthentication) {
+        self =
+            switch authentication {
+            case .psk: .psk
+            case .certificate: .certificate
+            }
     }
 }
 
