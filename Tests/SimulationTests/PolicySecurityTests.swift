@@ -78,6 +78,37 @@ struct PolicySecurityTests {
         #expect(failure.offers.map(\.offer).contains { $0.contains("3des-md5") })
     }
 
+    @Test("of all traffic with a peer, what a rule permits and what cannot be secured goes past the SAs")
+    func exceptions() throws {
+        let policies = [0, 1].map { side in
+            """
+            policy:
+              filterLists:
+                - {name: all, filters: [{source: my-address, destination: "\(GatewayPair.addresses[1 - side])"}]}
+                - name: shell
+                  filters: [{source: my-address, destination: any, protocol: tcp, sourcePort: 22}]
+                - name: shell-here
+                  filters:
+                    - {source: my-address, destination: "\(GatewayPair.addresses[1 - side])", protocol: tcp, sourcePort: 22}
+              rules:
+                - {name: all, filterList: all, filterAction: require-security}
+                - {name: shell, filterList: shell, filterAction: permit}
+                - {name: shell-here, filterList: shell-here, filterAction: permit}
+            """
+        }
+        let hosts = try HostPair(policies)
+        hosts.send(1, from: 0, ports: [40_000, 443])
+        #expect(hosts.hears([1], at: 1))
+        hosts.send(2, from: 0, ports: [22, 40_000], protocolNumber: 6)
+        #expect(hosts.blocked == [[], [2]], "it leaves in clear; the other side permits its own port alone")
+        hosts.send(3, from: 0, ports: [40_000, 88])
+        #expect(hosts.blocked[0] == [3], "Kerberos is not secured in transport mode, and security is required")
+        hosts.send(4, from: 0, protocolNumber: 46)
+        #expect(hosts.blocked[1] == [2, 4], "RSVP may leave, and not come in")
+        hosts.send(5, from: 0, ports: [22, 40_000])
+        #expect(hosts.hears([1, 5], at: 1), "the port is permitted in TCP alone")
+    }
+
     // MARK: Methods
 
     @Test(
@@ -193,11 +224,11 @@ struct PolicySecurityTests {
         try change(hosts, .add(text: Self.another, name: "web.yaml"))
         hosts.pair.run(.seconds(5))
         #expect(try association(hosts, 0).inbound == before)
-        #expect(hosts.gateway.plane.divertedTraffic.count == 2)
+        #expect(hosts.gateway.plane.diversions.count(where: \.isDiverted) == 2)
         try change(hosts, .remove(rule: "both"))
         hosts.pair.run(.seconds(5))
         #expect(hosts.pair.gateways.flatMap { $0.plane.peers.values.flatMap(\.associations) }.isEmpty)
-        #expect(hosts.gateway.plane.divertedTraffic.count == 1)
+        #expect(hosts.gateway.plane.diversions.count(where: \.isDiverted) == 1)
         hosts.send(2, from: 0)
         #expect(hosts.heardInClear[1].isEmpty && hosts.blocked[1] == [2], "the other machine still requires it")
         try change(hosts, .replace(text: Self.rule(0), name: "again.yaml"))
@@ -218,7 +249,7 @@ struct PolicySecurityTests {
         #expect(throws: OperatorRefusal.self) { try change(hosts, .add(text: wrong, name: "web.yaml")) }
         hosts.pair.run(.seconds(5))
         #expect(try association(hosts, 0).inbound == before)
-        #expect(hosts.gateway.plane.divertedTraffic.count == 1)
+        #expect(hosts.gateway.plane.diversions.count(where: \.isDiverted) == 1)
     }
 
     @Test("what was asked for by a rule that is gone is not taken for something else")

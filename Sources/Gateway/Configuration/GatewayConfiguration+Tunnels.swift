@@ -67,7 +67,7 @@ extension GatewayConfiguration {
 
         /// The networks that are reached through it. In transport mode that is the peer alone, whom the system reaches by
         /// itself: its packets come to the gateway only where a route says so. A rule of the policy says it packet by packet,
-        /// which no route can (``ControlPlane/divertedTraffic``).
+        /// which no route can (``ControlPlane/diversions``).
         var routes: [AddressRange] {
             if terms != nil, mode == .transport { return [] }
             var seen: Set<AddressRange> = []

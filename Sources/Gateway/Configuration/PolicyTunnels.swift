@@ -16,6 +16,9 @@ struct PolicyTunnels {
     private let configuration: GatewayConfiguration
     private let table: PolicyTable
     private(set) var tunnels: [GatewayConfiguration.Tunnel] = []
+    /// What of the machine's own traffic is theirs in transport mode, and what is not though it is between the same ends; what
+    /// counts first is at the front.
+    private(set) var choices: [TrafficChoice] = []
     private var positions: [String: Int] = [:]
 
     /// Compiles `table` for the gateway of `configuration`.
@@ -40,13 +43,18 @@ struct PolicyTunnels {
             }
         }
         try checkPeers()
+        choices = makeChoices()
+    }
+
+    private static func name(_ rule: PolicyRule, source: IPAddress?, to peer: IPAddress) -> String {
+        "\(rule.name): \(source.map { "\($0)-" } ?? "")\(peer)"
     }
 
     private mutating func add(
         _ selector: TrafficSelector, _ rule: PolicyRule, _ security: NegotiatedSecurity, source: IPAddress?,
         to peer: IPAddress
     ) throws(PolicyTableError) {
-        let name = "\(rule.name): \(source.map { "\($0)-" } ?? "")\(peer)"
+        let name = Self.name(rule, source: source, to: peer)
         guard let position = positions[name] else {
             guard tunnels.count < Self.maximum else {
                 throw PolicyTableError(description: "there are more than \(Self.maximum) pairs of peers to be secured")
@@ -152,6 +160,41 @@ struct PolicyTunnels {
         }
     }
 
+    // MARK: - The machine's own traffic
+
+    private func makeChoices() -> [TrafficChoice] {
+        let secured = tunnels.filter { $0.mode == .transport }.flatMap(\.selectors)
+        guard !secured.isEmpty else { return [] }
+        var choices: [TrafficChoice] = []
+        for entry in table.entries where entry.connection.includes(.lan) {
+            let rule = table.policy.rules[entry.rule]
+            let hosts = rule.tunnelEndpoint == nil && rule.action.isNegotiated ? hosts(entry) : []
+            for selector in hosts {
+                choices += selector.exemptParts.map { TrafficChoice(traffic: $0, tunnel: nil) }
+                let name = Self.name(rule, source: selector.local.first, to: selector.remote.first)
+                choices.append(TrafficChoice(traffic: selector, tunnel: name))
+            }
+            guard hosts.isEmpty else { continue }
+            // A rule that permits, blocks, or names no peer: it keeps packets from those that count less.
+            choices += outbound(entry).filter { other in secured.contains { $0.intersection(other) != nil } }
+                .map { TrafficChoice(traffic: $0, tunnel: nil) }
+        }
+        // A mirrored filter says the same twice.
+        var seen: Set<TrafficSelector> = []
+        choices = choices.filter { seen.insert($0.traffic).inserted }
+        let last = choices.lastIndex { $0.tunnel != nil } ?? -1
+        return Array(choices.prefix(last + 1))
+    }
+
+    /// What leaves us of an entry's traffic.
+    private func outbound(_ entry: PolicyTable.Entry) -> [TrafficSelector] {
+        table.environment.myAddresses.filter { contains(entry.source, $0) }.flatMap { mine in
+            ranges(entry.destination).filter { $0.first.version == mine.version }.map {
+                entry.selector(AddressRange(mine), $0, isOutbound: true)
+            }
+        }
+    }
+
     private func ranges(_ side: PolicyTable.Side) -> [AddressRange] {
         switch side {
         case .any: [.anyIPv4, .anyIPv6]
@@ -214,7 +257,49 @@ extension PolicyTable.Entry {
     }
 }
 
+/// Some of what the machine itself sends, and which tunnel of the policy has it.
+struct TrafficChoice: Hashable, Sendable {
+    let traffic: TrafficSelector
+    /// The tunnel's name; nil where it goes past all of them.
+    var tunnel: String?
+}
+
+extension FilterAction {
+    fileprivate var isNegotiated: Bool { if case .negotiate = kind { true } else { false } }
+}
+
 extension TrafficSelector {
+    /// What transport mode does not secure of it: ESP, AH and IKE themselves, RSVP, Kerberos.
+    fileprivate var exemptParts: [TrafficSelector] {
+        func all(_ number: UInt8, local: UInt16? = nil, remote: UInt16? = nil) -> TrafficSelector {
+            TrafficSelector(
+                local: self.local, remote: self.remote, protocolNumber: number, localPort: local, remotePort: remote)
+        }
+        let udp = IPProtocol.udp
+        let parts =
+            [all(IPProtocol.esp), all(IPProtocol.ah), all(46), all(udp, local: 500), all(udp, local: 4500)]
+            + [all(udp, remote: 500)]
+            + [udp, IPProtocol.tcp].flatMap { [all($0, local: 88), all($0, remote: 88)] }
+        return parts.compactMap(intersection)
+    }
+
+    /// The traffic that is of both, where one side's addresses hold the other's; nil for none.
+    fileprivate func intersection(_ other: TrafficSelector) -> TrafficSelector? {
+        func common<Value: Equatable>(_ first: Value?, _ second: Value?) -> Value?? {
+            guard let first, let second else { return .some(first ?? second) }
+            return first == second ? .some(first) : nil
+        }
+        guard local.overlaps(other.local), remote.overlaps(other.remote),
+            case .some(let number) = common(protocolNumber, other.protocolNumber),
+            case .some(let localPort) = common(localPort, other.localPort),
+            case .some(let remotePort) = common(remotePort, other.remotePort)
+        else { return nil }
+        return TrafficSelector(
+            local: local.contains(other.local) ? other.local : local,
+            remote: remote.contains(other.remote) ? other.remote : remote, protocolNumber: number,
+            localPort: localPort, remotePort: remotePort)
+    }
+
     /// The same traffic as its other end would say it.
     fileprivate var reversed: TrafficSelector {
         TrafficSelector(

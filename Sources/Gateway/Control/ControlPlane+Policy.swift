@@ -13,6 +13,8 @@ struct ActivePolicy {
     let table: PolicyTable
     /// What its rules that negotiate security come to.
     let tunnels: [GatewayConfiguration.Tunnel]
+    /// Which of these has what of the machine's own traffic.
+    let choices: [TrafficChoice]
     /// How many packets nftables let through or dropped, by the rule's name.
     var packets: [String: UInt64] = [:]
     /// Grows with every change, of the policy as of the addresses that it depends on.
@@ -23,7 +25,8 @@ struct ActivePolicy {
     ) throws(PolicyTableError) {
         self.document = document
         table = try PolicyTable(document.policy, in: environment)
-        tunnels = try PolicyTunnels(table, of: configuration).tunnels
+        let compiled = try PolicyTunnels(table, of: configuration)
+        (tunnels, choices) = (compiled.tunnels, compiled.choices)
     }
 }
 

@@ -84,16 +84,22 @@ extension ControlPlane {
         broadcast(.setTunnels(table))
     }
 
-    /// The traffic of the machine's own that is to come to the TUN interface, so that it goes by SAs in transport mode: that
-    /// of rules which ask for security, and of those which only grant it while a peer has asked. What a soft association is
-    /// for is not of it.
-    var divertedTraffic: [TrafficSelector] {
-        configuredTunnels.flatMap { tunnel -> [TrafficSelector] in
-            guard !tunnel.isRemoved, tunnel.configuration.terms != nil, tunnel.configuration.mode == .transport,
-                tunnel.softUntil == nil, tunnel.configuration.start != .respond || tunnel.peer != nil
-            else { return [] }
-            return tunnel.configuration.selectors
+    /// What of the machine's own traffic is to come to the TUN interface, so that it goes by SAs in transport mode, and what
+    /// is not, though it is between the same ends: what counts first is at the front, and what is in none stays as it is.
+    /// Diverted is the traffic of rules which ask for security, and of those which only grant it while a peer has asked; not
+    /// while there is a soft association.
+    var diversions: [(traffic: TrafficSelector, isDiverted: Bool)] {
+        var open: Set<String> = []
+        for tunnel in configuredTunnels where !tunnel.isRemoved && tunnel.configuration.terms != nil {
+            let isOpen = tunnel.configuration.start != .respond || tunnel.peer != nil
+            if isOpen, tunnel.softUntil == nil { open.insert(tunnel.configuration.name) }
         }
+        return policy.choices.map { ($0.traffic, $0.tunnel.map(open.contains) ?? false) }
+    }
+
+    /// Whether a packet of the machine's own is to come to the TUN interface.
+    func isDiverted(_ flow: PacketFlow) -> Bool {
+        diversions.first { $0.traffic.matches(outbound: flow) }?.isDiverted ?? false
     }
 
     // MARK: Soft associations

@@ -64,10 +64,9 @@ final class HostPair {
             source: pair.addresses[side], destination: pair.addresses[1 - side], protocolNumber: protocolNumber,
             sourcePort: ports[0], destinationPort: ports[1])
         guard side == 0 || hasIPsec else { return arrive(serial, flow, at: 0) }
-        let plane = { self.pair.gateways[side] }
-        let isDiverted = plane().plane.divertedTraffic.contains { $0.matches(outbound: flow) }
-        if isDiverted { return pair.send(Self.packet(flow, serial), from: side) }
-        guard Self.isClear(plane().plane.policy.table, flow, .outbound) else { return blocked[side].append(serial) }
+        let gateway = pair.gateways[side]
+        if gateway.plane.isDiverted(flow) { return pair.send(Self.packet(flow, serial), from: side) }
+        guard Self.isClear(gateway.plane.policy.table, flow, .outbound) else { return blocked[side].append(serial) }
         arrive(serial, flow, at: 1 - side)
     }
 
