@@ -108,7 +108,8 @@ struct PolicyTunnelsTests {
         ])
     func hosts(_ filter: String, _ selectors: [String]) throws {
         let found = try tunnels(
-            policy(filters: filter), addresses: ["192.0.2.1", "192.0.2.2", "2001:db8::1"],
+            policy(filters: filter),
+            addresses: ["192.0.2.1", "127.0.0.1", "192.0.2.2", "::1", "fe80::1", "2001:db8::1"],
             names: ["peer.example": ["203.0.113.7"]])
         #expect(found.flatMap(\.selectors).map(\.description) == selectors)
         #expect(found.allSatisfy { $0.selectors.count == 1 && $0.mode == .transport })

@@ -138,9 +138,9 @@ struct PolicyTunnels {
         for isOutbound in [true, false] {
             let (ours, theirs) = isOutbound ? (entry.source, entry.destination) : (entry.destination, entry.source)
             guard case .range(let peer) = theirs, peer.first == peer.last, isPeer(peer.first) else { continue }
-            for mine in table.environment.myAddresses where contains(ours, mine) {
+            for mine in table.environment.myAddresses where contains(ours, mine) && reaches(peer.first, from: mine) {
                 let selector = entry.selector(AddressRange(mine), peer, isOutbound: isOutbound)
-                if mine.version == peer.first.version, isSecurable(selector) { selectors.append(selector) }
+                if isSecurable(selector) { selectors.append(selector) }
             }
         }
         return selectors
@@ -220,6 +220,17 @@ struct PolicyTunnels {
 
     private func isOf(_ endpoint: IPAddress, _ side: PolicyTable.Side) -> Bool {
         if case .range(let range) = side { range.contains(endpoint) } else { false }
+    }
+
+    /// Whether packets can go to a peer from an address of ours: a loopback address has none, and one of the link only peers
+    /// on it.
+    private func reaches(_ peer: IPAddress, from mine: IPAddress) -> Bool {
+        switch (mine, peer) {
+        case (.v4(let mine), .v4): return mine.value >> 24 != 127
+        case (.v6(let mine), .v6(let peer)):
+            return (mine.high, mine.low) != (0, 1) && (mine.high >> 54 == 0x3fa) == (peer.high >> 54 == 0x3fa)
+        default: return false
+        }
     }
 
     /// Whether there can be somebody at an address who is not us.
