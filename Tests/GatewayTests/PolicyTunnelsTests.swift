@@ -178,8 +178,15 @@ struct PolicyTunnelsTests {
                 - {name: b, filterList: b, filterAction: require-security, authentication: [psk, certificate]}
 
             """
-        // Nobody has certificates here, which is refused first.
-        #expect(throws: ConfigurationError.self) { try tunnels(text, more: "endpoints: [192.0.2.1]\n") }
         #expect(try tunnels(text.replacing("[psk, certificate]", with: "[psk]")).count == 2)
+        let vectors = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "Vectors/certificates").path
+        let error = #expect(throws: ConfigurationError.self) {
+            try ConfigurationLoader.load(
+                text: Self.users + "endpoints: [192.0.2.1]\n" + CertificateConfigurationTests.section + text,
+                name: "\(vectors)/c.yaml", environment: [:])
+        }
+        #expect(error?.issues.map(\.key) == ["policy"])
+        #expect(error?.description.contains("rules a and b want 198.51.100.1 to authenticate in two ways") == true)
     }
 }

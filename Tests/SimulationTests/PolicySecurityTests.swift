@@ -170,6 +170,23 @@ struct PolicySecurityTests {
         #expect(hosts.heardInClear[1].isEmpty && hosts.gateway.plane.counters[.softAssociations] == 0)
     }
 
+    @Test("accept unsecured, but always respond by IPsec: heard in clear, and answered by SAs or not at all")
+    func acceptsUnsecured() throws {
+        for hasIPsec in [true, false] {
+            let hosts = try HostPair(
+                [Self.rule(0, more: ", acceptUnsecured: true"), HostPair.rule("respond-only", from: 1, use: "client")],
+                hasIPsec: hasIPsec)
+            hosts.send(1, from: 1)
+            #expect(hosts.heardInClear[0] == [1])
+            for serial in 2...40 {
+                hosts.send(serial, from: 0)
+                hosts.pair.run(.seconds(2))
+            }
+            #expect(hosts.heardInClear[1].isEmpty && hosts.heardSecured(1) == (hasIPsec ? Array(2...40) : []))
+            #expect(hosts.gateway.plane.counters[.softAssociations] == 0)
+        }
+    }
+
     // MARK: Tunnel mode
 
     @Test("a rule with a tunnel endpoint joins two networks, and the one who only answers has routes while it is up")
