@@ -107,4 +107,6 @@ public struct IKERefusal: Sendable {
     public let offers: [IKERefusedOffer]
     /// What else there is to say.
     public let detail: String
+    /// The tunnel whose algorithms the offers were measured by; nil for L2TP's.
+    public internal(set) var tunnel: String?
 }

@@ -75,6 +75,7 @@ struct PolicySecurityTests {
         let failure = try #require(hosts.gateway.plane.failures().first)
         #expect(failure.reason == .noIPsecProposalChosen)
         #expect(failure.detail == "of tunnel snmp: \(Self.own)-\(Self.station)")
+        #expect(failure.changeAtGateway == ["add one of its offers to the methods of rule snmp of the policy"])
         #expect(failure.offers.map(\.offer).contains { $0.contains("3des-md5") })
     }
 

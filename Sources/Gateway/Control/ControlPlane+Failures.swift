@@ -51,7 +51,18 @@ extension ControlPlane {
                 reason: FailureReason(refusal.reason, step: refusal.step), step: FailureStep(refusal.step),
                 remote: refusal.remote, local: refusal.local.address,
                 identity: refusal.identity.map { "\($0)" } ?? "", client: client, detail: refusal.detail,
-                offers: refusal.offers, isStranger: refusal.isStranger), now: now)
+                offers: refusal.offers, rule: refusal.tunnel.flatMap { ruleWithMethods(ofTunnel: $0) },
+                isStranger: refusal.isStranger), now: now)
+    }
+}
+
+extension ControlPlane {
+    /// The rule of the policy that says which methods a tunnel has; nil where the gateway's lists say it.
+    private func ruleWithMethods(ofTunnel name: String) -> String? {
+        guard let number = number(ofTunnel: name), let terms = configuredTunnels[number].configuration.terms else {
+            return nil
+        }
+        return terms.suites.isEmpty ? nil : terms.rule
     }
 }
 

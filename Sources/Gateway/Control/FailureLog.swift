@@ -15,6 +15,8 @@ struct Failure {
     var client: FailedClientKind?
     var detail = ""
     var offers: [IKERefusedOffer] = []
+    /// The rule of the policy whose methods the offers are not among; nil for the gateway's lists.
+    var rule: String?
     /// Whether nothing has shown yet that the client receives at its address: anybody can make as many of these as he
     /// likes, from whichever address.
     var isStranger = false
@@ -114,7 +116,8 @@ struct FailureLog {
             step: failure.step, reason: failure.reason, sentence: advice.sentence,
             detail: Failure.bounded(failure.detail), offers: offers.records, accepts: offers.accepts,
             symptoms: known.isEmpty ? advice.symptoms : known,
-            changeAtGateway: offers.changes + (advice.gateway.map { [$0] } ?? []),
+            changeAtGateway: failure.rule.map { ["add one of its offers to the methods of rule \($0) of the policy"] }
+                ?? offers.changes + (advice.gateway.map { [$0] } ?? []),
             changeAtClient: advice.client.map { [$0] } ?? [])
     }
 }

@@ -102,7 +102,7 @@ extension IKEEngine {
             refuse(
                 message.path, message.header.cookies, peer: established.peer, step: .quickModeOffer,
                 reason: .noProposalChosen, offers: offers, detail: purpose.tunnel.map { "of tunnel \($0.name)" } ?? "",
-                now: now)
+                tunnel: purpose.tunnel?.name, now: now)
             throw .noProposalChosen
         }
         if let group = chosen.group, let publicValue, publicValue.count != group.publicValueLength {

@@ -5,7 +5,7 @@ extension IKEEngine {
     /// Records a refusal, unless there were too many.
     mutating func refuse(
         _ path: IKEPath, _ cookies: IKECookies, peer: PeerID?, step: IKEStep, reason: IKERefusalReason,
-        offers: [IKERefusedOffer] = [], detail: String = "", now: Instant
+        offers: [IKERefusedOffer] = [], detail: String = "", tunnel: String? = nil, now: Instant
     ) {
         guard refusalLimit.take(now) else { return drops.count(.refusalRateLimited) }
         let association = association(of: cookies)
@@ -15,7 +15,7 @@ extension IKEEngine {
                     remote: path.remote, local: path.local, cookies: cookies, peer: peer,
                     identity: peer.flatMap { peers[$0]?.identity } ?? association?.claimedIdentity,
                     vendorIDs: association?.vendorIDs ?? [], isStranger: false, step: step, reason: reason,
-                    offers: offers, detail: detail)))
+                    offers: offers, detail: detail, tunnel: tunnel)))
     }
 
     /// Records the refusal of a first message, once for all its repetitions. Its sender has shown nothing, so that these
