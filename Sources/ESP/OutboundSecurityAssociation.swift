@@ -66,6 +66,8 @@ public struct OutboundSecurityAssociation: ~Copyable {
 
     /// What was sent.
     public var traffic: Traffic { volume.traffic }
+    /// Whether it has protected as many bytes as was agreed, and protects nothing more.
+    @inline(__always) public var isUsedUp: Bool { volume.isUsedUp }
 
     /// Protects in place: compresses, encapsulates by ESP, authenticates by AH. Of AH the result begins with its outer IP
     /// header, for which the packet's path and outer fields are set before. The packet must have the headroom and tailroom

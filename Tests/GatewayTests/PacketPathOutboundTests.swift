@@ -130,20 +130,54 @@ struct PacketPathOutboundTests {
         #expect(index(bench.send([packet])[0]) == [0xc0, 0xff, 0xee, 1])
     }
 
-    @Test("an SA that comes to a limit is reported by direction with what it has carried, and at the hard one drops")
+    @Test("what an SA may not carry any more waits for its successor, in order, and as much as there is room for")
+    func successor() throws {
+        let bench = try PathBench(limit: VolumeLimit(kilobytes: 1))
+        let packet = { (mark: UInt8) in
+            var bytes = innerPacket(from: PathBench.host, to: PathBench.address, byteCount: 1000)
+            bytes[999] = mark
+            return bytes
+        }
+        #expect(bench.send([packet(0)])[0].isSent)
+        let count = PacketPath.waitingMaximum + 2
+        for mark in 0...count {
+            let isSent = bench.send([packet(UInt8(truncatingIfNeeded: mark))])[0].isSent
+            #expect(isSent == (mark == 0))
+        }
+        #expect(bench.packets.drops[.heldTooMany] == 2 && bench.packets.drops[.notEncrypted] == 0)
+        let isDue = bench.packets.isHeldDue
+        #expect(!isDue)
+        bench.carryOut(.installOutbound(bench.parameters(SecurityParameterIndex(0xc0ff_ee02), 3), peer: 5))
+        var marks: [UInt8] = []
+        var taken = PacketBatch(capacity: 64, packetSizeMaximum: PacketPath.packetSizeMaximum)
+        while bench.packets.isHeldDue {
+            taken.reset()
+            guard bench.packets.takeHeld(into: &taken) else { break }
+            marks += (0..<taken.count).map { taken[$0].byte(at: 999) }
+        }
+        #expect(marks == (3...count).map { UInt8(truncatingIfNeeded: $0) })
+        // A peer that goes takes with it what waits.
+        let other = try PathBench(limit: VolumeLimit(kilobytes: 1))
+        for mark in 0..<5 { _ = other.send([packet(UInt8(mark))]) }
+        other.carryOut(.removePeer(slot: 5))
+        #expect(other.packets.drops[.heldInVain] == 3)
+    }
+
+    @Test("an SA that comes to a limit is reported by direction with what it has carried, and at the hard one stops")
     func limits() throws {
         let bench = try PathBench(limit: VolumeLimit(kilobytes: 4, softKilobytes: 2))
         let packet = innerPacket(from: PathBench.host, to: PathBench.address, byteCount: 1000)
         let sent = (0..<6).map { _ in bench.send([packet])[0].isSent }
         #expect(sent == [true, true, true, true, true, false])
-        #expect(bench.packets.drops[.notEncrypted] == 1)
+        #expect(bench.packets.drops[.notEncrypted] == 0)
         let reported = { (name: AssociationName) in
             bench.packets.reports.compactMap { report -> UInt64? in
                 guard case .limitReached(500, name, let traffic) = report else { return nil }
                 return traffic.bytes / 1024
             }
         }
-        #expect(reported(.outbound(bench.outbound)) == [2, 3, 4])
+        // Once more for the packet that waits.
+        #expect(reported(.outbound(bench.outbound)) == [2, 3, 4, 4])
         bench.packets.reports.removeAll()
         let frame = PathBench.frame(innerPacket(byteCount: 1000))
         #expect(bench.receive(frames: .init(repeating: frame, count: 5)).filter(\.isDelivered).count == 5)

@@ -10,6 +10,7 @@ extension PacketPath {
         switch command {
         case .addPeer(let slot, let identifier, let path, let encapsulation):
             outboundCount &-= peers[slot]?.pointee.outboundCount ?? 0
+            dropWaiting(of: slot)
             peers.insert(PeerEntry(identifier: identifier, path: path, encapsulation: encapsulation), at: slot)
             if encapsulation == .clear { clearPeers[path] = slot }
         case .movePeer(let slot, let path, let encapsulation):
@@ -19,6 +20,7 @@ extension PacketPath {
         case .removePeer(let slot):
             outboundCount &-= peers[slot]?.pointee.outboundCount ?? 0
             if let peer = peers[slot], peer.pointee.encapsulation == .clear { clearPeers[peer.pointee.path] = nil }
+            dropWaiting(of: slot)
             peers.remove(at: slot)
         case .installInbound(let parameters, let peer):
             return install(inbound: parameters, peer: peer)
@@ -28,6 +30,7 @@ extension PacketPath {
             remove(inbound: index)
         case .removeOutbound(let index, let peer):
             if peers[peer]?.pointee.remove(index) == true { outboundCount &-= 1 }
+            endWait(of: peer)
         case .addSession(let slot, let parameters):
             add(parameters, at: slot)
         case .moveSession(let slot, let remotePort):
@@ -74,12 +77,13 @@ extension PacketPath {
         inboundSlots.release(slot)
     }
 
-    private mutating func install(outbound parameters: AssociationParameters, peer: Int) -> Bool {
-        guard let peer = peers[peer] else { return true }
+    private mutating func install(outbound parameters: AssociationParameters, peer slot: Int) -> Bool {
+        guard let peer = peers[slot] else { return true }
         do throws(CryptographyError) {
             peer.pointee.add(try OutboundEntry(parameters, compressor: compressor))
             keyAdditions &+= 1
             outboundCount &+= 1
+            endWait(of: slot)
             return true
         } catch {
             return false

@@ -111,6 +111,9 @@ extension PacketPath {
         guard flow.destination != peer.pointee.path.remote.address || !Self.isIPsec(flow) else {
             return drop(.nestedIPsec)
         }
+        if association.pointee.association.isUsedUp {
+            return awaitSuccessor(packet, of: association, peer: place.peer, now: now)
+        }
         trim(&packet)
         let mtuBytes = payloadMaximum(of: association, to: peer)
         if packet.count > mtuBytes, association.pointee.use.mode == .tunnel {
@@ -211,76 +214,5 @@ extension PacketPath {
                 checksum, from: UInt16(truncatingIfNeeded: old.value), to: UInt16(truncatingIfNeeded: new.value))
         }
         packet.store(checksum, at: offset)
-    }
-
-    // MARK: What waits for an SA
-
-    /// Keeps a packet until there is an SA for it, and says that one is wanted.
-    private mutating func hold(_ packet: Packet, for match: TunnelTable.Match, now: Instant) -> Disposition {
-        if held[match.tunnel] == nil { held.insert(HeldPackets(), at: match.tunnel) }
-        guard let waiting = held[match.tunnel] else { return .done }
-        if !waiting.pointee.append(packet) { drops.count(.heldTooMany) }
-        if waiting.pointee.told.map({ now.since($0) >= Self.acquireInterval }) ?? true {
-            waiting.pointee.told = now
-            report(.acquire(match))
-        }
-        return .done
-    }
-
-    /// Puts what has waited long enough into `batch`, to be sent as if it came now. False: there was nothing.
-    mutating func takeHeld(into batch: inout PacketBatch) -> Bool {
-        while let tunnel = heldDue.last {
-            guard let waiting = held[tunnel], waiting.pointee.takeFirst(into: &batch) else {
-                heldDue.removeLast()
-                continue
-            }
-            if batch.count == batch.capacity { return true }
-        }
-        return batch.count > 0
-    }
-
-    /// Nobody is coming for what waits.
-    mutating func dropHeld(of tunnel: Int) {
-        guard let waiting = held[tunnel] else { return }
-        drops.add(UInt64(waiting.pointee.count), to: .heldInVain)
-        held.remove(at: tunnel)
-    }
-}
-
-/// The last packets for a tunnel that has no SA yet. Their memory comes with the first one and is kept for the next time.
-struct HeldPackets: ~Copyable {
-    /// How many packets wait for an SA of one tunnel, per worker.
-    static let maximum = 16
-
-    /// When the control loop was told that an SA is wanted.
-    var told: Instant?
-    private var batch = PacketBatch(capacity: maximum, packetSizeMaximum: PacketPath.packetSizeMaximum)
-    private var first = 0
-    private(set) var count = 0
-
-    /// Puts a packet behind the others. False: the oldest had to give way.
-    mutating func append(_ packet: Packet) -> Bool {
-        guard packet.count <= batch.packetSizeMaximum else { return false }
-        let slot = (first + count) % Self.maximum
-        batch[slot].start.copyMemory(from: packet.start, byteCount: packet.count)
-        batch[slot].count = packet.count
-        if count < Self.maximum {
-            count += 1
-            return true
-        }
-        first = (first + 1) % Self.maximum
-        return false
-    }
-
-    /// Moves the oldest packet to the end of `target`; false where there is none, or no room.
-    mutating func takeFirst(into target: inout PacketBatch) -> Bool {
-        guard count > 0, target.count < target.capacity else { return false }
-        let slot = target.count
-        target[slot].start.copyMemory(from: batch[first].start, byteCount: batch[first].count)
-        target[slot].count = batch[first].count
-        target.count += 1
-        first = (first + 1) % Self.maximum
-        count -= 1
-        return true
     }
 }

@@ -74,6 +74,9 @@ struct PacketPath: ~Copyable {
     var held = SlotTable<HeldPackets>()
     /// Whose wait is over.
     var heldDue: [Int] = []
+    /// What waits for the successor of a used-up SA, by the peer's slot, and whose wait is over.
+    var waiting = SlotTable<HeldPackets>()
+    var waitingDue: [Int] = []
     var auditTold = Instant.zero
     var auditCount: UInt64 = 0
     var peers = SlotTable<PeerEntry>()
@@ -341,6 +344,9 @@ struct PacketPath: ~Copyable {
         packet.count = header.totalLength
         guard packet.count <= network.mtuBytes else {
             return .tooLarge(.session(entry.slot), mtuBytes: network.mtuBytes)
+        }
+        if let association = peers[session.pointee.peer]?.pointee.outbound, association.pointee.association.isUsedUp {
+            return awaitSuccessor(packet, of: association, peer: session.pointee.peer, now: now)
         }
         TCPSegmentSize.clamp(packet, header, mtuBytes: network.mtuBytes)
         return encapsulate(&packet, session: entry.slot)

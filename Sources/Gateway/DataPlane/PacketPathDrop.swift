@@ -36,9 +36,9 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case fragment
     /// From inside: not an IP packet.
     case notIP
-    /// From inside, for a tunnel that has no SA: others wait for one already, and this was the oldest.
+    /// From inside, for a tunnel that has no SA or a peer whose SA is used up: others wait already, and this was the oldest.
     case heldTooMany
-    /// From inside, for a tunnel that has no SA, and got none while the packet waited.
+    /// From inside, for a tunnel that has no SA, and got none while the packet waited; or for a peer that ended meanwhile.
     case heldInVain
     /// From inside: no session has the destination address.
     case noSessionForAddress

@@ -95,8 +95,8 @@ final class Worker {
             if ready.contains(Token.waker) {
                 handle.waker.clear()
                 carryOutCommands()
-                takeHandedOver(now: now)
                 takeHeld(now: now)
+                takeHandedOver(now: now)
             }
             receive(ports.version4, ready, Token.version4, now: now)
             if let version6 = ports.version6 { receive(version6, ready, Token.version6, now: now) }
@@ -204,6 +204,8 @@ final class Worker {
     // MARK: From inside
 
     private func receiveInside(now: Instant) {
+        // What waited goes before what came later.
+        takeHeld(now: now)
         batch.reset()
         _ = ports.tun.receive(into: &batch)
         sendBatch(now: now)
@@ -211,7 +213,7 @@ final class Worker {
 
     /// Sends what waited for an SA that is there now.
     private func takeHeld(now: Instant) {
-        while !path.heldDue.isEmpty {
+        while path.isHeldDue {
             batch.reset()
             guard path.takeHeld(into: &batch) else { return }
             sendBatch(now: now)

@@ -203,7 +203,7 @@ final class SimulatedGateway {
     }
 
     private func sendHeld(_ worker: WorkerBox, now: Instant) {
-        while !worker.path.heldDue.isEmpty {
+        while worker.path.isHeldDue {
             worker.batch.reset()
             guard worker.path.takeHeld(into: &worker.batch) else { return }
             let waiting = (0..<worker.batch.count).map { [UInt8](copying: worker.batch[$0].span) }
