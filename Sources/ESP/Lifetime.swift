@@ -8,14 +8,18 @@ public struct VolumeLimit: Sendable, Equatable {
     public let bytes: UInt64
     /// At how many a successor is wanted; `bytes` where none is.
     public let softBytes: UInt64
+    /// After each so many its owner is told until then; 0 for never.
+    public let noticeBytes: UInt64
 
     /// No limit.
     public static let none = VolumeLimit(kilobytes: .max)
 
-    /// A limit in kilobytes of 1024 bytes, and at how many of these a successor is wanted, if one is.
-    public init(kilobytes: UInt64, softKilobytes: UInt64? = nil) {
+    /// A limit in kilobytes of 1024 bytes, at how many of these a successor is wanted, if one is, and after each how many
+    /// its owner is told until then, if it is.
+    public init(kilobytes: UInt64, softKilobytes: UInt64? = nil, noticeKilobytes: UInt64? = nil) {
         bytes = Self.bytes(kilobytes)
         softBytes = min(bytes, softKilobytes.map(Self.bytes) ?? bytes)
+        noticeBytes = noticeKilobytes.map(Self.bytes) ?? 0
     }
 
     private static func bytes(_ kilobytes: UInt64) -> UInt64 {
@@ -68,7 +72,10 @@ struct VolumeMeter: Sendable {
     /// At how many bytes the owner is told next.
     private var notice: UInt64
 
-    init(_ limit: VolumeLimit) { (self.limit, notice) = (limit, limit.softBytes) }
+    init(_ limit: VolumeLimit) {
+        self.limit = limit
+        notice = limit.noticeBytes > 0 ? min(limit.noticeBytes, limit.softBytes) : limit.softBytes
+    }
 
     var isUsedUp: Bool { traffic.bytes >= limit.bytes }
 
@@ -84,6 +91,9 @@ struct VolumeMeter: Sendable {
 
     private mutating func moveNotice() {
         guard !isUsedUp else { return notice = .max }
+        guard traffic.bytes >= limit.softBytes else {
+            return notice = min(limit.softBytes, traffic.bytes &+ limit.noticeBytes)
+        }
         let step = max(1, (limit.bytes - limit.softBytes) / Self.reminders)
         notice = min(limit.bytes, traffic.bytes &+ step)
     }

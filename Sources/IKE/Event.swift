@@ -167,6 +167,8 @@ public struct ChildSecurityAssociation: Sendable {
     public let lifetimeKilobytes: UInt64?
     /// At how many the gateway calls ``IKEEngine/noteVolume(inboundSPI:kilobytes:now:using:)``, for a successor.
     public let softKilobytes: UInt64?
+    /// After each so many it calls that before, too, so that we see how fast they go.
+    public var noticeKilobytes: UInt64? { lifetimeKilobytes.map { VolumePace.step(of: $0) } }
     /// How many sequence numbers up to the highest are to be remembered; nil for as many as it is by default.
     public let replayWindow: Int?
 
@@ -238,6 +240,8 @@ public enum IKEEndReason: String, Sendable {
     case expired
     /// Quick mode's message 3 never came, nor a packet.
     case neverConfirmed
+    /// It has carried all its kilobytes, and the peer gave no answer about a successor.
+    case usedUp
     /// A newer one took its place at a limit.
     case replacedAtLimit
 }

@@ -47,6 +47,18 @@ public struct IKELimits: Sendable, Equatable {
     public var retransmissionInterval: Duration = .seconds(1)
     /// How often we send again.
     public var retransmissionsMaximum = 4
+    /// The first pause before a quick mode is sent again that replaces a pair with a life of kilobytes, at the least.
+    public var hurriedRetransmissionInterval: Duration = .milliseconds(100)
+    /// The longest such pause once that pair is used up, and traffic waits.
+    public var waitingRetransmissionInterval: Duration = .seconds(2)
+    /// How long a quick mode is expected to take with a peer that has answered none yet.
+    public var negotiationAssumed: Duration = .milliseconds(100)
+    /// How long we go on sending by a pair that we have replaced, for want of a sign that the peer has the new one: longer
+    /// than it takes a lost message 3 to be asked for again.
+    public var proofPatience: Duration = .seconds(5)
+    /// How long a peer may take to install what message 3 confirms, once the pair before it can carry no more: as long as
+    /// its answers take, within these.
+    public var installationDuration: ClosedRange<Duration> = .milliseconds(20)...(.milliseconds(250))
     /// The most exchanges of phase 1 that we begin at once.
     public var initiationsMaximum = 1024
     /// The most Diffie-Hellman computations that wait at once.

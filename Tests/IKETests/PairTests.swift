@@ -133,10 +133,50 @@ struct PairTests {
         pair.noteVolume(0, spi: spi, kilobytes: 970)
         pair.run(for: .seconds(1))
         #expect(pair.sides[0].ready.count == 2)
+        // Until the peer shows that it has the successor, the first is sent by, to its last kilobyte.
+        #expect(pair.sides[0].sending == spi)
         pair.noteVolume(0, spi: spi, kilobytes: 1000)
         pair.run(for: .seconds(1))
+        #expect(pair.sides[0].sending != spi && pair.sides[0].ended.isEmpty)
+        pair.run(for: .seconds(12))
         #expect(pair.sides[0].ended.map(\.spi) == [spi])
         #expect(pair.isMirrored)
+    }
+
+    @Test("a life of kilobytes gets its successor the earlier, the faster they go")
+    func volumeAtSpeed() throws {
+        for (pause, isEarly) in [(Duration.milliseconds(20), true), (.seconds(2), false)] {
+            var pair = Pair { configuration, _ in configuration.policy.lifetimes.ipsecMaximumKilobytes = 1000 }
+            pair.connect()
+            let spi = try #require(pair.sides[0].ready.first?.inboundSPI)
+            for kilobytes in [125, 250, 375] as [UInt64] {
+                pair.noteVolume(0, spi: spi, kilobytes: kilobytes)
+                pair.run(for: pause)
+            }
+            pair.run(for: .seconds(1))
+            #expect(pair.sides[0].ready.count == (isEarly ? 2 : 1))
+        }
+    }
+
+    @Test("a lost message 3: the pair before is sent by until the peer has asked for it again")
+    func lostConfirmation() throws {
+        var pair = Pair()
+        pair.connect()
+        pair.startTraffic(.milliseconds(20))
+        pair.run(for: .seconds(1))
+        var messages = 0
+        pair.filter = { message, _ in
+            guard message[18] == 32 else { return true }
+            messages += 1
+            return messages != 3
+        }
+        let spi = try #require(pair.sides[0].sending)
+        pair.rekey(0)
+        pair.run(for: .milliseconds(500))
+        #expect(messages == 3 && pair.sides[0].ready.count == 2 && pair.sides[0].sending == spi)
+        pair.run(for: .seconds(30))
+        #expect(pair.sides.allSatisfy { $0.lostPackets == 0 && $0.inbound.count == 1 && $0.ready.count == 2 })
+        #expect(pair.sides[0].sending != spi && pair.isMirrored)
     }
 
     @Test("a life of kilobytes that ends while its successor is made: its Delete waits for that")

@@ -12,7 +12,10 @@ extension AssociationParameters {
     ) -> (inbound: AssociationParameters, outbound: AssociationParameters) {
         let protection = Protection(child)
         let limit =
-            child.lifetimeKilobytes.map { VolumeLimit(kilobytes: $0, softKilobytes: child.softKilobytes) } ?? .none
+            child.lifetimeKilobytes.map {
+                VolumeLimit(
+                    kilobytes: $0, softKilobytes: child.softKilobytes, noticeKilobytes: child.noticeKilobytes)
+            } ?? .none
         let isBundle = child.protections.count > 1
         return (
             AssociationParameters(

@@ -233,8 +233,14 @@ extension ControlPlane {
         peers[identifier]?.associations.remove(at: position)
         put(.command(worker: peer.worker, .removeInbound(index)))
         put(.command(worker: peer.worker, .removeOutbound(association.outbound, peer: peer.slot)))
-        log.debug(
-            "IPsec SAs ended", metadata: ["peer": "\(identifier)", "in": "\(index)", "reason": "\(reason)"])
+        log.log(
+            level: reason == .usedUp ? .notice : .debug,
+            reason == .usedUp
+                ? "IPsec SAs ended: their kilobytes are used up, and the peer did not agree on others in time"
+                : "IPsec SAs ended",
+            metadata: [
+                "peer": "\(identifier)", "from": "\(peer.path.remote)", "in": "\(index)", "reason": "\(reason)",
+            ])
         if let peer = peers[identifier] { tunnelLost(association, of: peer, now: now) }
     }
 

@@ -287,6 +287,8 @@ struct Association: Sendable {
         /// The peer's message that `answer` answers: message 1, or message 2 where we began.
         var request: RequestDigest?
         var answer: [UInt8]?
+        /// When we began it, where we did.
+        var began: Instant?
         var state: State
 
         indirect enum State: Sendable {
@@ -457,6 +459,8 @@ struct Peer: Sendable {
     /// When it was last heard of, and how many R-U-THERE it has left without an answer since.
     var lastHeard: Instant?
     var unanswered = 0
+    /// How long its answers to quick mode take; nil before it has answered one.
+    var negotiation: Duration?
     /// How we began it, where we did.
     var initiation: IKEInitiation?
     /// Our cookies of its ISAKMP SAs, the newest last.

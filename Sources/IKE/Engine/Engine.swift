@@ -88,6 +88,8 @@ public struct IKEEngine: Sendable {
         case child(UInt32)
         /// An IPsec SA must have been used, its ISAKMP SA being gone before message 3.
         case unconfirmed(UInt32)
+        /// A successor that we have made is sent by, whether its peer has shown that it has it or not.
+        case unproven(UInt32)
     }
 
     enum WorkTarget: Sendable {
@@ -209,6 +211,7 @@ public struct IKEEngine: Sendable {
             case .retransmission(let key): retransmit(key, now: now, using: &generator)
             case .quickMode(let id): endQuickMode(id, now: now, using: &generator)
             case .child(let spi): endChild(spi, reason: .expired, announce: true, now: now, using: &generator)
+            case .unproven(let spi): confirm(spi)
             case .unconfirmed(let spi):
                 guard let child = children[spi], !child.isConfirmed else { continue }
                 endChild(spi, reason: .neverConfirmed, announce: true, now: now, using: &generator)

@@ -44,8 +44,8 @@ struct Child: Sendable {
     let number: UInt64
     /// At how many kilobytes a successor is wanted.
     let softKilobytes: UInt64?
-    /// Whether both sides replaced the same pair at once, and this is one of the two results.
-    let isOverlapped: Bool
+    /// Whether both sides replaced the same pair at once, and this is one of the two results, of which none is chosen yet.
+    var isOverlapped: Bool
     /// Both sides have the keys.
     var isConfirmed = false
     /// The other result of an overlap is used: this one only receives.
@@ -54,8 +54,10 @@ struct Child: Sendable {
     var hasTraffic = false
     /// A quick mode of ours to replace it is under way.
     var isRekeying = false
-    /// It has carried all that was agreed, and waits for its successor.
-    var isUsedUp = false
+    /// When it had carried all that was agreed, and began to wait for its successor.
+    var usedUpSince: Instant?
+    /// How fast its kilobytes go.
+    var pace: VolumePace
     /// A newer pair is in use, and this one's Delete is sent: it lives on for what is under way.
     var isReplaced = false
 }
@@ -136,15 +138,16 @@ extension IKEEngine {
         let share = Double.random(in: lifetimes.rekeyShare, using: &generator)
         let softKilobytes = kilobytes.map { lifetimes.softKilobytes(of: $0, share: share) }
         lastChild &+= 1
+        let agreed = Child.Agreement(
+            mode: chosen.mode, group: chosen.group, seconds: seconds, kilobytes: kilobytes, own: result.own,
+            peer: result.peer, selectors: result.selectors, traffic: result.traffic, tunnel: result.tunnel,
+            originalAddresses: result.originalAddresses)
         children[inboundSPI] = Child(
             peer: established.peer, quickMode: id, role: result.role, outbound: outbound,
-            inboundCPI: result.inboundCPI, suite: chosen.suite,
-            agreed: Child.Agreement(
-                mode: chosen.mode, group: chosen.group, seconds: seconds, kilobytes: kilobytes, own: result.own,
-                peer: result.peer, selectors: result.selectors, traffic: result.traffic, tunnel: result.tunnel,
-                originalAddresses: result.originalAddresses),
+            inboundCPI: result.inboundCPI, suite: chosen.suite, agreed: agreed,
             initiatorNonce: result.initiatorNonce, number: lastChild,
-            softKilobytes: softKilobytes, isOverlapped: result.isOverlapped)
+            softKilobytes: softKilobytes, isOverlapped: result.isOverlapped,
+            pace: VolumePace(since: now, inherited: pace(of: agreed, established.peer)))
         peers.change(established.peer) { $0.children.append(inboundSPI) }
         let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
         deadlines.set(.child(inboundSPI), now + life + lifetimes.expiryGrace)
@@ -166,14 +169,19 @@ extension IKEEngine {
                     replayWindow: policy.replayWindow)))
     }
 
-    /// Both sides have the keys of a pair.
+    /// Both sides have the keys of a pair, or there is no other to send by.
     mutating func confirm(_ inboundSPI: UInt32) {
         guard let child = children[inboundSPI], !child.isConfirmed else { return }
         children.change(inboundSPI) { $0.isConfirmed = true }
         answered(.quickMode(child.quickMode))
+        // Its rival was chosen before this one was confirmed.
+        guard !child.isPassive else { return }
         // Of two pairs that replace the same one, both sides use that with the greater nonce; the other only receives
         // until it is deleted, so that nothing is lost of who thinks otherwise.
         if child.isOverlapped, let (rival, other) = rival(of: inboundSPI, child) {
+            // Their successors may be made while both are still there.
+            children[rival]?.isOverlapped = false
+            children[inboundSPI]?.isOverlapped = false
             guard other.initiatorNonce.lexicographicallyPrecedes(child.initiatorNonce) else {
                 children[inboundSPI]?.isPassive = true
                 return
@@ -195,8 +203,8 @@ extension IKEEngine {
 
     private func rival(of inboundSPI: UInt32, _ child: Child) -> (UInt32, Child)? {
         for spi in peers[child.peer]?.children ?? [] where spi != inboundSPI {
-            guard let other = children[spi], other.isOverlapped, other.isConfirmed, !other.isReplaced,
-                !other.isPassive, other.role != child.role, other.agreed.isSimilar(to: child.agreed)
+            guard let other = children[spi], other.isOverlapped, other.isConfirmed || other.isUnproven,
+                !other.isReplaced, !other.isPassive, other.role != child.role, other.agreed.isSimilar(to: child.agreed)
             else { continue }
             return (spi, other)
         }
@@ -216,6 +224,10 @@ extension IKEEngine {
     /// A pair has ended: where the peer deleted the one in use of two that replaced another, the other is used.
     mutating func promote(after ended: Child) {
         guard !ended.isPassive, ended.isConfirmed, !ended.isReplaced else { return }
+        let unproven = peers[ended.peer]?.children.last { spi in
+            children[spi].map { $0.isUnproven && $0.agreed.isSimilar(to: ended.agreed) } ?? false
+        }
+        if let unproven { return confirm(unproven) }
         let spi = peers[ended.peer]?.children.last { spi in
             children[spi].map { $0.isPassive && !$0.isReplaced && $0.agreed.isSimilar(to: ended.agreed) } ?? false
         }
@@ -236,10 +248,17 @@ extension IKEEngine {
     mutating func rekeyIsDue(
         _ inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
-        guard rekey(inboundSPI: inboundSPI, now: now, using: &generator) == nil, let child = children[inboundSPI],
-            !child.isReplaced, !child.isRekeying, successor(of: inboundSPI, child) == nil
+        let isOver = children[inboundSPI]?.usedUpSince.map { $0 + limits.exchangeLifetime <= now } ?? false
+        guard isOver || rekey(inboundSPI: inboundSPI, now: now, using: &generator) == nil,
+            let child = children[inboundSPI], !child.isReplaced, !child.isRekeying,
+            successor(of: inboundSPI, child) == nil
         else { return }
-        deadlines.set(.rekeyChild(inboundSPI), now + limits.exchangeLifetime)
+        guard !isOver else {
+            return endChild(inboundSPI, reason: .usedUp, announce: true, now: now, using: &generator)
+        }
+        let isUsedUp = child.usedUpSince != nil
+        deadlines.set(
+            .rekeyChild(inboundSPI), now + (isUsedUp ? limits.retransmissionInterval : limits.exchangeLifetime))
     }
 
     /// A while after we replaced a pair: where the peer uses the new one, the older ones get their Delete, and live on for
@@ -252,7 +271,7 @@ extension IKEEngine {
         guard child.hasTraffic else { return deadlines.set(.settle(inboundSPI), now + grace) }
         for spi in peers[child.peer]?.children ?? [] {
             guard let other = children[spi], other.isPassive || other.number < child.number, spi != inboundSPI,
-                !other.isReplaced, other.isConfirmed, other.agreed.isSimilar(to: child.agreed)
+                !other.isReplaced, other.isConfirmed || other.isPassive, other.agreed.isSimilar(to: child.agreed)
             else { continue }
             children[spi]?.isReplaced = true
             sendDelete(other, of: spi, using: &generator)

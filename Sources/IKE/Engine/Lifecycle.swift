@@ -93,6 +93,7 @@ extension IKEEngine {
         deadlines.remove(.rekeyChild(inboundSPI))
         deadlines.remove(.settle(inboundSPI))
         deadlines.remove(.unconfirmed(inboundSPI))
+        deadlines.remove(.unproven(inboundSPI))
     }
 
     /// Ends an ISAKMP SA. Its peer's IPsec SAs live on: two lifetimes, one session.

@@ -109,7 +109,8 @@ extension IKEEngine {
         let maximum = limits.usedMessageIDsMaximum
         _ = update(cookie) {
             _ = $0.use(messageID, maximum: maximum)
-            $0.quickModes[messageID] = Association.QuickMode(path: association.path, state: .proposed(proposed))
+            $0.quickModes[messageID] = Association.QuickMode(
+                path: association.path, began: now, state: .proposed(proposed))
         }
         // Ample: retransmission ends it before.
         deadlines.set(.quickMode(id), now + limits.exchangeLifetime * 2)
@@ -212,6 +213,7 @@ extension IKEEngine {
         // HASH(2) = prf(SKEYID_a, M-ID | Ni_b | all that follows the HASH payload)
         let expected = keys.messageHash(id.messageID.octets, sent.nonce, chain.bytesAfterFirst)
         guard constantTimeEqual(expected.span.bytes, hash.span.bytes) else { throw .hashMismatch }
+        noteNegotiation(id, of: established.peer, now: now)
         answered(.quickMode(id))
         noteAlive(established.peer, now: now)
         do throws(IKEDrop) {
@@ -342,7 +344,7 @@ extension IKEEngine {
                 originalAddresses: agreed.originalAddresses, replaces: sent.proposed.replaces,
                 isOverlapped: sent.proposed.isOverlapped),
             established, association.path, inboundSPI: sent.inboundSPI, now: now, using: &generator)
-        confirm(sent.inboundSPI)
+        confirmInitiated(sent.inboundSPI, replaces: sent.proposed.replaces, now: now)
     }
 
     /// The result of a computation for a quick mode of ours.

@@ -17,9 +17,18 @@ extension IKEEngine {
     mutating func transmitUntilAnswered(
         _ message: [UInt8], on path: IKEPath, for key: RetransmissionKey, now: Instant
     ) {
-        retransmissions[key] = Retransmission(message: message)
-        deadlines.set(.retransmission(key), now + limits.retransmissionInterval)
+        let retransmission = Retransmission(message: message)
+        retransmissions[key] = retransmission
+        let first = pause(key, retransmission, now: now) ?? limits.retransmissionInterval
+        deadlines.set(.retransmission(key), now + first)
         transmit(message, on: path)
+    }
+
+    /// How long we wait for an answer before we send again; nil where it is given up.
+    private func pause(_ key: RetransmissionKey, _ retransmission: Retransmission, now: Instant) -> Duration? {
+        if case .quickMode(let id) = key { return quickModePause(id, retransmission, now: now) }
+        guard retransmission.count <= limits.retransmissionsMaximum else { return nil }
+        return limits.retransmissionInterval * (1 << min(retransmission.count, 16))
     }
 
     /// Stops sending again.
@@ -33,7 +42,8 @@ extension IKEEngine {
         _ key: RetransmissionKey, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
         guard var retransmission = retransmissions[key] else { return }
-        guard retransmission.count < limits.retransmissionsMaximum else {
+        retransmission.count += 1
+        guard let pause = pause(key, retransmission, now: now) else {
             retransmissions[key] = nil
             switch key {
             case .phaseOne(let cookie): failInitiation(cookie, reason: .noAnswer, now: now, using: &generator)
@@ -43,13 +53,14 @@ extension IKEEngine {
                 drops.count(.quickModeUnanswered)
                 let old = proposed.replaces
                 endQuickMode(id, now: now, using: &generator)
-                if let old, children[old] != nil { deadlines.set(.rekeyChild(old), now + limits.exchangeLifetime) }
+                guard let old, let child = children[old], child.usedUpSince == nil else { return }
+                deadlines.set(.rekeyChild(old), now + limits.exchangeLifetime)
             }
             return
         }
-        retransmission.count += 1
+        if case .quickMode(let id) = key, moveToNewest(id, now: now, using: &generator) { return }
         retransmissions[key] = retransmission
-        deadlines.set(.retransmission(key), now + limits.retransmissionInterval * (1 << min(retransmission.count, 16)))
+        deadlines.set(.retransmission(key), now + pause)
         switch key {
         case .phaseOne(let cookie):
             guard let association = associations[cookie] else { return }
