@@ -214,7 +214,8 @@ struct PairTests {
             if let spi = pair.sides[0].sending { pair.noteVolume(0, spi: spi, kilobytes: 960) }
             pair.run(for: .milliseconds(100))
         }
-        #expect(pair.sides[0].ready.count == 301)
+        // At such a pace one more may be made ahead of each.
+        #expect((301...601).contains(pair.sides[0].ready.count))
         #expect(pair.sides.allSatisfy { $0.lostPackets == 0 && $0.peersEnded == 0 && $0.inbound.count <= 65 })
         pair.run(for: .seconds(60))
         #expect(pair.isMirrored)

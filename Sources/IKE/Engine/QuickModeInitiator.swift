@@ -344,7 +344,7 @@ extension IKEEngine {
                 originalAddresses: agreed.originalAddresses, replaces: sent.proposed.replaces,
                 isOverlapped: sent.proposed.isOverlapped),
             established, association.path, inboundSPI: sent.inboundSPI, now: now, using: &generator)
-        confirmInitiated(sent.inboundSPI, replaces: sent.proposed.replaces, now: now)
+        confirmInitiated(sent.inboundSPI, replaces: sent.proposed.replaces, now: now, using: &generator)
     }
 
     /// The result of a computation for a quick mode of ours.

@@ -17,7 +17,7 @@ extension IKEEngine {
     private func end(of id: QuickModeID) -> Instant? { deadlines.instant(.quickMode(id)) }
 
     /// Whether a peer may have one more pair of SAs. Where it has all that it may have, the oldest goes before its time that
-    /// has a successor by which something came.
+    /// has a successor by which something came. That need not be the newest, which may have just been made.
     mutating func hasRoomForChild(
         _ peer: PeerID, now: Instant, using generator: inout some RandomNumberGenerator
     ) -> Bool {
@@ -25,7 +25,13 @@ extension IKEEngine {
         guard pairs.count >= limits.securityAssociationsPerPeerMaximum else { return true }
         let replaced = pairs.filter { spi in
             guard let child = children[spi] else { return false }
-            return child.isReplaced || successor(of: spi, child).map { children[$0]?.hasTraffic == true } ?? false
+            return child.isReplaced
+                || pairs.contains { other in
+                    guard let other = children[other], other.hasTraffic, !other.isPassive, !other.isReplaced else {
+                        return false
+                    }
+                    return (child.isPassive || other.number > child.number) && other.agreed.isSimilar(to: child.agreed)
+                }
         }
         guard let oldest = replaced.min(by: { (children[$0]?.number ?? 0) < (children[$1]?.number ?? 0) }) else {
             return false

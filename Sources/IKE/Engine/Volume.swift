@@ -12,6 +12,8 @@ struct VolumePace: Sendable {
     private(set) var kilobytesPerSecond: Double
     private var last: (instant: Instant, kilobytes: UInt64)
     private var isInherited = true
+    /// How many there were when that was told last.
+    var kilobytes: UInt64 { last.kilobytes }
 
     /// A pair that begins now, and whose predecessor's kilobytes went so fast.
     init(since now: Instant, inherited kilobytesPerSecond: Double) {
@@ -118,13 +120,22 @@ extension IKEEngine {
 
     /// We have sent message 3. The peer installs the pair when it has come, and packets may overtake it, or it may be lost: so
     /// we go on sending by the pair that this one replaces until the peer has sent by the new one, or the old one ends.
-    mutating func confirmInitiated(_ inboundSPI: UInt32, replaces old: UInt32?, now: Instant) {
-        guard let old = old.flatMap({ children[$0] }), old.isConfirmed, !old.isPassive else {
+    ///
+    /// Where half of the old one was gone by now, and the new one's kilobytes are expected to last no longer than it takes to
+    /// make the next, that is begun at once: a peer may send by the new one from now on.
+    mutating func confirmInitiated(
+        _ inboundSPI: UInt32, replaces old: UInt32?, now: Instant, using generator: inout some RandomNumberGenerator
+    ) {
+        guard let old = old.flatMap({ children[$0] }), old.isConfirmed || old.isUnproven, !old.isPassive else {
             return confirm(inboundSPI)
         }
         let isUsedUp = old.usedUpSince != nil
         deadlines.set(
             .unproven(inboundSPI), now + (isUsedUp ? installationDuration(of: old.peer) : limits.proofPatience))
+        let isHalfGone = isUsedUp || old.agreed.kilobytes.map { old.pace.kilobytes >= $0 / 2 } ?? false
+        // One at a time is made ahead.
+        guard old.isConfirmed, isHalfGone, isSuccessorDue(inboundSPI, at: 0) else { return }
+        rekey(inboundSPI: inboundSPI, now: now, using: &generator)
     }
 
     /// The pair before an unproven one can carry no more. Its peer gets message 3 once more, in case the first was lost, and
