@@ -138,7 +138,8 @@ struct PairTests {
         pair.noteVolume(0, spi: spi, kilobytes: 1000)
         pair.run(for: .seconds(1))
         #expect(pair.sides[0].sending != spi && pair.sides[0].ended.isEmpty)
-        pair.run(for: .seconds(12))
+        pair.startTraffic(.seconds(1))
+        pair.run(for: .seconds(30))
         #expect(pair.sides[0].ended.map(\.spi) == [spi])
         #expect(pair.isMirrored)
     }

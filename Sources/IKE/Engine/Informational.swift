@@ -107,6 +107,8 @@ extension IKEEngine {
             if isAnswer { move(established.peer, to: message.path, cookie: association.ownCookie) }
         case .initialContact where isNew: emit(.initialContact(established.peer))
         case .responderLifetime where isNew: receiveLifetime(body, notification, association, now: now)
+        // About which message nobody knows: strongSwan says so of a message 3 that it has had already.
+        case .payloadMalformed: drops.count(.notificationIgnored)
         case let type where isNew && type.isError:
             drops.count(.notificationIgnored)
             noteRefusal(association, established, now: now, using: &generator)

@@ -269,14 +269,26 @@ extension IKEEngine {
         guard let child = children[inboundSPI], !child.isReplaced, !child.isPassive else { return }
         let grace = replacementGrace(of: child.peer)
         guard child.hasTraffic else { return deadlines.set(.settle(inboundSPI), now + grace) }
+        // strongSwan remembers where three exchanges are: Deletes in the middle of a quick mode make it forget that one.
+        guard !isNegotiating(with: child.peer) else {
+            return deadlines.set(.settle(inboundSPI), now + limits.hurriedRetransmissionInterval)
+        }
+        var replaced: [(UInt32, Child)] = []
         for spi in peers[child.peer]?.children ?? [] {
             guard let other = children[spi], other.isPassive || other.number < child.number, spi != inboundSPI,
                 !other.isReplaced, other.isConfirmed || other.isPassive, other.agreed.isSimilar(to: child.agreed)
             else { continue }
             children[spi]?.isReplaced = true
-            sendDelete(other, of: spi, using: &generator)
+            replaced.append((spi, other))
             deadlines.set(.child(spi), now + grace)
         }
+        sendDeletes(replaced, of: child.peer, using: &generator)
+    }
+
+    /// Whether a quick mode is under way in the ISAKMP SA that Deletes to a peer would go by.
+    private func isNegotiating(with peer: PeerID) -> Bool {
+        guard let cookie = peers[peer]?.associations.last else { return false }
+        return associations[cookie]?.established?.quickModes.values.contains { !$0.isFinished } ?? false
     }
 
     /// How long what was replaced still receives.
@@ -284,17 +296,23 @@ extension IKEEngine {
         (peers[peer].map { policy(for: $0.path) } ?? configuration.policy).lifetimes.replacementGrace
     }
 
-    /// A Delete of one pair, where an ISAKMP SA is left to say it in.
-    mutating func sendDelete(
-        _ child: Child, of inboundSPI: UInt32, using generator: inout some RandomNumberGenerator
+    /// Deletes of pairs in one message, where an ISAKMP SA is left to say it in: a payload for each protocol, with the SPIs of
+    /// all (RFC 2408 section 3.15).
+    mutating func sendDeletes(
+        _ pairs: [(inboundSPI: UInt32, child: Child)], of peer: PeerID,
+        using generator: inout some RandomNumberGenerator
     ) {
-        guard let cookie = peers[child.peer]?.associations.last else { return }
-        var deletes = child.suite.protocols.map {
-            DeletePayload(protocolID: $0.rawValue, securityParameterIndexes: [inboundSPI.octets])
+        guard !pairs.isEmpty, let cookie = peers[peer]?.associations.last else { return }
+        var deletes: [DeletePayload] = []
+        for ipsecProtocol in [IPsecProtocol.authenticationHeader, .encapsulatingSecurityPayload] {
+            let indexes = pairs.filter { $0.child.suite.protocols.contains(ipsecProtocol) }.map(\.inboundSPI.octets)
+            guard !indexes.isEmpty else { continue }
+            deletes.append(DeletePayload(protocolID: ipsecProtocol.rawValue, securityParameterIndexes: indexes))
         }
-        if let inboundCPI = child.inboundCPI {
+        let compressions = pairs.compactMap { $0.child.inboundCPI?.octets }
+        if !compressions.isEmpty {
             deletes.append(
-                DeletePayload(protocolID: ProtocolID.compression, securityParameterIndexes: [inboundCPI.octets]))
+                DeletePayload(protocolID: ProtocolID.compression, securityParameterIndexes: compressions))
         }
         sendInformational(
             deletes.map { Payload(type: .delete, body: $0.body) }, in: cookie, using: &generator)

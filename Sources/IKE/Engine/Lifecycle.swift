@@ -82,7 +82,7 @@ extension IKEEngine {
         forgetDeadlines(ofChild: inboundSPI)
         peers[child.peer]?.children.removeAll { $0 == inboundSPI }
         peers[child.peer]?.awaitingRekey.removeAll { $0 == inboundSPI }
-        if announce { sendDelete(child, of: inboundSPI, using: &generator) }
+        if announce { sendDeletes([(inboundSPI, child)], of: child.peer, using: &generator) }
         promote(after: child)
         emit(.securityAssociationDeleted(peer: child.peer, inboundSPI: inboundSPI, reason: reason))
         endPeerIfEmpty(child.peer)

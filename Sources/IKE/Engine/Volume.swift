@@ -86,10 +86,7 @@ extension IKEEngine {
         guard let child = children[inboundSPI], !child.isReplaced else { return }
         let isNews = child.usedUpSince == nil
         if isNews { children[inboundSPI]?.usedUpSince = now }
-        if successor(of: inboundSPI, child) != nil {
-            if isNews { deadlines.set(.child(inboundSPI), now + replacementGrace(of: child.peer)) }
-            return hastenSuccessors(of: child, now: now)
-        }
+        if successor(of: inboundSPI, child) != nil { return hastenSuccessors(of: child, now: now) }
         if child.isRekeying {
             if isNews { hurryQuickMode(replacing: inboundSPI, child.peer, now: now) }
             return
@@ -139,12 +136,16 @@ extension IKEEngine {
     }
 
     /// The pair before an unproven one can carry no more. Its peer gets message 3 once more, in case the first was lost, and
-    /// as long as it may take to install what that confirms.
+    /// as long as it may take to install what that confirms. Not in the middle of another quick mode: strongSwan calls a
+    /// repeated message 3 malformed, and could forget where that one is.
     private mutating func hastenSuccessors(of old: Child, now: Instant) {
         for spi in peers[old.peer]?.children ?? [] {
             guard let child = children[spi], child.isUnproven, child.agreed.isSimilar(to: old.agreed) else { continue }
             let exchange = associations[child.quickMode.cookie]?.established?.quickModes[child.quickMode.messageID]
-            if let exchange, let last = exchange.answer { transmit(last, on: exchange.path) }
+            let isBusy = peers[old.peer]?.associations.contains { cookie in
+                associations[cookie]?.established?.quickModes.values.contains { !$0.isFinished } ?? false
+            }
+            if isBusy != true, let exchange, let last = exchange.answer { transmit(last, on: exchange.path) }
             deadlines.advance(.unproven(spi), to: now + installationDuration(of: child.peer))
         }
     }
