@@ -251,15 +251,23 @@ public struct InboundTable: ~Copyable {
 
     // MARK: - What is authentic
 
-    /// What may be believed once the packet is authentic. The windows are asked again: the same packet may stand twice in
-    /// one batch.
+    /// What the packets before it in the batch have changed since it was admitted: the same one may stand among them, one
+    /// that moved the window past it, or the last that the SA's volume had room for.
+    @inline(__always)
+    private func recheck(
+        _ admission: Admission, _ association: UnsafeMutablePointer<InboundSecurityAssociation>
+    ) -> InboundDrop? {
+        guard !association.pointee.isUsedUp else { return .volumeExhausted }
+        return InboundDrop(association.pointee.window.check(admission.sequence))
+            ?? InboundDrop(association.pointee.innerWindow.check(admission.innerSequence))
+    }
+
+    /// What may be believed once the packet is authentic.
     private mutating func accept(_ position: Int, of batch: borrowing PacketBatch) {
         guard let association = slots[results[position].index.slot] else { return }
         let admission = admissions[position]
-        guard case .fresh = association.pointee.window.check(admission.sequence),
-            case .fresh = association.pointee.innerWindow.check(admission.innerSequence)
-        else {
-            results[position].drop = .replayed
+        if let drop = recheck(admission, association) {
+            results[position].drop = drop
             return
         }
         results[position].isNewest = association.pointee.window.mark(admission.sequence)

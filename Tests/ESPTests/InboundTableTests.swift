@@ -106,6 +106,27 @@ struct ESPTests {
         #expect(table.drops[.replayed] == 2)
     }
 
+    @Test("what a batch's packets do to those behind them is counted as what it is: too old, replayed, no volume left")
+    func withinOneBatch() throws {
+        var generator = SeededGenerator(seed: 14)
+        let keys = randomKeys(for: someSuite, using: &generator)
+        let sealed = try [(3, 10), (2000, 10), (2001, 900), (2002, 900)].map { sequence, length in
+            try seal(generator.bytes(length), someSuite, keys, sequence: sequence)
+        }
+        var table = InboundTable(batchCapacity: 8)
+        table.install(
+            try InboundSecurityAssociation(
+                index: index, owner: 7, protection: Protection(payload: someSuite), keys: ProtectionKeys(payload: keys),
+                limit: VolumeLimit(kilobytes: 1)))
+        var batch = PacketBatch(capacity: 8, packetSizeMaximum: 2048)
+        for position in [1, 0, 1, 2, 3, 3] { batch.append(sealed[position]) }
+        table.open(batch, as: .esp)
+        let drops = (0..<6).map { table.result($0).drop }
+        #expect(drops == [nil, .tooOld, .replayed, nil, nil, .volumeExhausted])
+        #expect(table.drops[.tooOld] == 1 && table.drops[.replayed] == 1 && table.drops[.volumeExhausted] == 1)
+        #expect(table.traffic(index)?.packets == 3)
+    }
+
     @Test("an SA that is gone is unknown, and so is another SPI in its slot")
     func removal() throws {
         var generator = SeededGenerator(seed: 5)
