@@ -2,7 +2,7 @@ import ESP
 import Testing
 
 /// A receiver with a window: asks, and marks what is fresh.
-private struct Receiver: ~Copyable {
+struct Receiver: ~Copyable {
     var window: ReplayWindow
 
     init(_ size: Int) { window = ReplayWindow(size: size) }
@@ -21,12 +21,12 @@ private struct Receiver: ~Copyable {
 }
 
 /// A window that remembers everything.
-private struct SlowWindow {
+struct SlowWindow {
     let size: UInt64
     var seen: Set<UInt64> = []
     var highest: UInt64 = 0
 
-    private var bottom: UInt64 { highest >= size ? highest - size + 1 : 0 }
+    var bottom: UInt64 { highest >= size ? highest - size + 1 : 0 }
 
     /// The smallest number with these low 32 bits that is not before the window.
     func extended(_ low: UInt32) -> UInt64 {
