@@ -29,7 +29,7 @@ extension ControlPlane {
             remainingKilobytes: pair.lifetimeKilobytes.map { $0 - min($0, carried) }, bytesIn: bytesIn,
             bytesOut: bytesOut, packetsIn: pair.moved.packetsIn.load(ordering: .relaxed),
             packetsOut: pair.moved.packetsOut.load(ordering: .relaxed), replayWindow: pair.replayWindow,
-            encapsulation: peer.encapsulation.portName, pathMTU: nil)
+            encapsulation: peer.encapsulation.portName, pathMTU: peer.pathMTUBytes)
     }
 
     func tunnelsToPeers() -> [PeerTunnelRecord] {

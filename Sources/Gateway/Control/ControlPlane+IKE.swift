@@ -156,6 +156,7 @@ extension ControlPlane {
                         slot: peer.slot, identifier: peer.identifier.rawValue, path: peer.path,
                         encapsulation: peer.encapsulation)))
             peer.isInstalled = true
+            put(.findPathMTU(peer.identifier, peer.path))
         }
         put(.command(worker: peer.worker, .installInbound(inbound, peer: peer.slot)))
         peer.associations.append(

@@ -49,6 +49,8 @@ struct ControlPlane: ~Copyable {
     /// The tunnels, by their numbers: those of the file first, then those of the policy's rules.
     var configuredTunnels: [ConfiguredTunnel]
     var tunnelDeadlines = DeadlineHeap()
+    /// Whose path MTU was learned, and when it is to be forgotten, the earliest first.
+    var pathMTUsLearned: [(deadline: Instant, peer: PeerID)] = []
     var clientSessions: [UInt64: ClientSession] = [:]
     var sessionsByL2TP: [L2TPSessionID: UInt64] = [:]
     var counters = Counters<ControlEvent>()
@@ -153,6 +155,7 @@ struct ControlPlane: ~Copyable {
         case .unknownSPI(let index, let path):
             ike.noteUnknownSPI(
                 index.value, of: .encapsulatingSecurityPayload, from: path.remote, now: now, using: &random)
+        case .tooLargeForPath(let report): take(report, now: now)
         case .acquire(let match): acquire(match, now: now)
         case .outsideSelector(let peer, let index, let flow, let count):
             audit(PeerID(rawValue: peer), index, flow, count: count)
@@ -175,7 +178,9 @@ struct ControlPlane: ~Copyable {
     /// The next time at which ``handleTimeout(now:)`` has something to do.
     var nextDeadline: Instant? {
         earliest(
-            earliest(earliest(ike.nextDeadline, l2tp.nextDeadline), keepaliveDeadline),
+            earliest(
+                earliest(ike.nextDeadline, l2tp.nextDeadline),
+                earliest(keepaliveDeadline, pathMTUsLearned.first?.deadline)),
             earliest(earliest(linkDeadlines.earliest, peerDeadlines.earliest), tunnelDeadlines.earliest))
     }
 
@@ -197,6 +202,7 @@ struct ControlPlane: ~Copyable {
             tunnelIsDue(tunnel, now: now)
         }
         if let due = keepaliveDeadline, due <= now { sendKeepalives(now: now) }
+        forgetPathMTUs(now: now)
         settle(now: now)
     }
 
@@ -340,6 +346,10 @@ enum ControlEvent: UInt8, CaseIterable, Sendable {
     case peersMoved
     /// Packets' wishes for an SA of a tunnel, as workers told them.
     case tunnelsWanted
+    /// A router said how large packets to a peer may be, and less than we knew.
+    case pathMTUsLearned
+    /// A router's word about packets that no peer's SA has sent.
+    case pathMTUReportsRefused
     /// Calls to peers of tunnels that came to nothing.
     case tunnelCallsFailed
     /// PPP frames of sessions that are not there, or no more.

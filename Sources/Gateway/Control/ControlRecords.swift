@@ -52,6 +52,10 @@ struct Peer {
     var encapsulation = OuterEncapsulation.none
     /// Whether we are behind a NAT or a port map on the way to it, whose mapping we have to keep.
     var needsKeepalives = false
+    /// What routers said of the way to it.
+    var pathMTU = PathMTU()
+    /// What the interface takes by which the way begins.
+    var interfaceMTUBytes: Int?
     /// Whether the worker knows it: from its first IPsec SA on.
     var isInstalled = false
     /// Who it is by IKE; nil for a soft association's peer, which is whoever sends from there.
@@ -182,6 +186,8 @@ enum ControlOutput: Sendable {
     case route(to: AddressRange, from: [AddressRange], metric: Int, isThere: Bool, holdsPeer: Bool)
     /// Which address of ours do packets to a tunnel's peer leave from? ``ControlPlane/foundSource(of:_:now:)`` is told.
     case findSource(tunnel: Int, to: IPAddress)
+    /// How large packets does the system take on the way to a peer? ``ControlPlane/foundPathMTU(of:path:bytes:)`` is told.
+    case findPathMTU(PeerID, OuterPath)
     /// A Diffie-Hellman computation, beside the control loop.
     case compute(IKEWork)
 }

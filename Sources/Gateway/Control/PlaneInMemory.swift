@@ -57,7 +57,7 @@ package struct PlaneInMemory: ~Copyable {
                 switch output {
                 case .sendIKE(let message, _, _): messages.append(message)
                 case .compute(let work): works.append(work)
-                case .route, .findSource: break
+                case .route, .findSource, .findPathMTU: break
                 case .command(_, let command):
                     worker(true)
                     if !path.carryOut(command) { path.drops.count(.notInstalled) }

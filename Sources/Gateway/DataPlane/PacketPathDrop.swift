@@ -54,6 +54,8 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case controlQueueFull
     /// An SA whose keys do not fit its algorithms: a fault of ours, since the negotiation made both.
     case notInstalled
+    /// A router's report that a packet was too large, one of too many.
+    case tooManyPathMTUReports
     /// It goes to an IPv6 address, and the machine has no IPv6, or its port 500 belongs to another worker.
     case noOuterSocket
     /// A message from the control loop for a peer or session that is gone.

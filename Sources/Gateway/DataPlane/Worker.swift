@@ -7,6 +7,8 @@ struct WorkerPorts {
     let version4: OuterPorts
     /// Where the machine has IPv6.
     let version6: OuterPorts?
+    /// What routers say of packets that were too large, of each IP version; one worker hears it for all.
+    let pathMTUs: [PathMTUSocket]
     /// The inside.
     let tun: TUNQueue
     /// Packets that the other workers hand to this one, by the other's number.
@@ -40,13 +42,17 @@ final class Worker {
     static let batchCapacity = 64
     /// How many packets may wait between two workers.
     static let ringCapacity = 512
+    /// How many reports about the size of packets are looked at within ``pathMTUReportsInterval``.
+    static let pathMTUReportsMaximum = 32
+    static let pathMTUReportsInterval = Duration.seconds(1)
 
     private enum Token {
         static let waker = 0
         static let tun = 1
         static let clear = 2
-        static let version4 = OuterPorts.Tokens(from: 3)
-        static let version6 = OuterPorts.Tokens(from: 3 + OuterPorts.Tokens.count)
+        static let pathMTUs = 3..<5
+        static let version4 = OuterPorts.Tokens(from: 5)
+        static let version6 = OuterPorts.Tokens(from: 5 + OuterPorts.Tokens.count)
     }
 
     private let index: Int
@@ -63,6 +69,8 @@ final class Worker {
     private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: PacketPath.packetSizeMaximum)
     /// For a message to the sender of what does not fit.
     private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPError.lengthMaximum)
+    private var pathMTUReportsSince = Instant.zero
+    private var pathMTUReportsTold = 0
     private var isStopped = false
     private var isInsideGone = false
 
@@ -83,6 +91,7 @@ final class Worker {
         poller = try Poller()
         try poller.add(handle.waker, token: Token.waker)
         try poller.add(ports.tun, token: Token.tun)
+        for (socket, token) in zip(ports.pathMTUs, Token.pathMTUs) { try poller.add(socket, token: token) }
         try ports.version4.add(to: poller, Token.version4)
         try ports.version6?.add(to: poller, Token.version6)
     }
@@ -101,6 +110,9 @@ final class Worker {
             receive(ports.version4, ready, Token.version4, now: now)
             if let version6 = ports.version6 { receive(version6, ready, Token.version6, now: now) }
             if ready.contains(Token.clear) { receiveClear(now: now) }
+            for (socket, token) in zip(ports.pathMTUs, Token.pathMTUs) where ready.contains(token) {
+                receivePathMTUs(socket, now: now)
+            }
             if ready.contains(Token.tun) { receiveInside(now: now) }
             tellControlLoop()
         }
@@ -153,6 +165,21 @@ final class Worker {
         keepOurs()
         path.receiveClear(&batch, now: now)
         deliver()
+    }
+
+    /// Tells the control loop what routers say. Whoever forges reports does not keep it busy: those that come while they come
+    /// too fast are lost, and a packet that is still too large brings another.
+    private func receivePathMTUs(_ socket: PathMTUSocket, now: Instant) {
+        if now.since(pathMTUReportsSince) >= Self.pathMTUReportsInterval {
+            (pathMTUReportsSince, pathMTUReportsTold) = (now, 0)
+        }
+        for report in socket.receive() {
+            guard pathMTUReportsTold < Self.pathMTUReportsMaximum else {
+                return path.drops.count(.tooManyPathMTUReports)
+            }
+            pathMTUReportsTold += 1
+            path.report(.tooLargeForPath(report))
+        }
     }
 
     /// Opens or closes UDP 1701.

@@ -77,6 +77,8 @@ enum WorkerReport: Sendable {
     case limitReached(peer: UInt64, AssociationName, Traffic)
     /// ESP came by an SPI that no SA has; with port 0, as IP protocol 50. At most ``PacketPath/unknownSPIsMaximum`` a second.
     case unknownSPI(SecurityParameterIndex, path: OuterPath)
+    /// A router said that a packet was too large. At most ``Worker/pathMTUReportsMaximum`` a second.
+    case tooLargeForPath(PathMTUReport)
     /// A packet that belongs to a tunnel has no SA to go by; told again only after ``PacketPath/acquireInterval``.
     case acquire(TunnelTable.Match)
     /// A packet came by an SA that is not for it; told again only after ``PacketPath/auditInterval``, with how many there were.

@@ -218,6 +218,8 @@ actor ControlActor {
             case .route(let network, let sources, let metric, let isThere, let holdsPeer):
                 system.set(network, from: sources, metric: metric, isThere: isThere, holdsPeer: holdsPeer)
             case .findSource(let tunnel, let remote): questions.append((tunnel, remote))
+            case .findPathMTU(let peer, let path):
+                plane.foundPathMTU(of: peer, path: path, bytes: PathMTU.ofSystem(path, mark: SystemRoutes.ownMark))
             }
         }
         // Each answer leads to further outputs, which come behind these.

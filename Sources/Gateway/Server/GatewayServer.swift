@@ -195,6 +195,7 @@ final class GatewayServer {
         }
         let (senders4, senders6) = (try senders(four), try six.map(senders))
         let wakers = try (0..<workerCount).map { _ in try Waker() }
+        let pathMTUs = try (six == nil ? [4] : [4, 6]).map { try PathMTUSocket(version: $0) }
         // rings[from][to]
         let rings = (0..<workerCount).map { from in
             (0..<workerCount).map { to -> BoundedRing? in
@@ -207,7 +208,8 @@ final class GatewayServer {
         return (0..<workerCount).map { index in
             Opened(
                 ports: WorkerPorts(
-                    version4: four[index], version6: six?[index], tun: tunnels.queue(index),
+                    version4: four[index], version6: six?[index], pathMTUs: index == 0 ? pathMTUs : [],
+                    tun: tunnels.queue(index),
                     fromOthers: rings.map { $0[index] }, toOthers: rings[index], wakers: wakers),
                 waker: wakers[index], senders: senders4, senders6: senders6)
         }

@@ -187,6 +187,12 @@ final class SimulatedGateway {
         carryOut(now: now)
     }
 
+    /// What a worker tells, as if it had seen it.
+    func receive(_ report: WorkerReport, now: Instant) {
+        plane.receive(report, now: now)
+        carryOut(now: now)
+    }
+
     func carryOut(now: Instant) {
         while let output = plane.pollOutput() {
             switch output {
@@ -196,6 +202,7 @@ final class SimulatedGateway {
                 outgoing.append(Datagram(from: local, to: remote, isRaw: false, bytes: marker + message))
             case .route(let network, _, _, true, _): networks.append(network)
             case .route(let network, _, _, false, _): networks.removeAll { $0 == network }
+            case .findPathMTU(let peer, let path): plane.foundPathMTU(of: peer, path: path, bytes: 1500)
             case .findSource(let tunnel, _): plane.foundSource(of: tunnel, address, now: now)
             case .compute(let work): works.append((now + .milliseconds(1), work.perform(wallSeconds: Self.wallSeconds)))
             }
