@@ -23,6 +23,28 @@ private struct PairScenario {
     /// Which side loses its memory in the middle.
     var restarting: Int?
     var rebinds: Bool
+    /// The algorithms and protocols that side 0 asks for; nil for those of the configuration.
+    var suite: IPsecSuite?
+    /// Whether it is for networks behind both, in tunnel mode.
+    var isTunnel: Bool
+
+    /// ESP, AH, or AH around ESP, with compression and extended sequence numbers or without.
+    private static func suite(_ generator: inout SplitMix, isTranslated: Bool) -> IPsecSuite {
+        let integrities: [IPsecIntegrity] = [.hmacSHA256, .hmacSHA512, .hmacSHA1, .aesXCBC]
+        let integrity = { (generator: inout SplitMix) in
+            integrities[Int.random(in: integrities.indices, using: &generator)]
+        }
+        let cipher = ESPCipher.all[Int.random(in: ESPCipher.all.indices, using: &generator)]
+        // A NAT changes what AH authenticates.
+        let kind = isTranslated ? 0 : Int.random(in: 0...2, using: &generator)
+        var suite = IPsecSuite(
+            cipher: cipher, integrity: cipher.isCombined ? nil : integrity(&generator))
+        if kind > 0 { suite.authenticationHeader = integrity(&generator) }
+        if kind == 2 { suite.payload = nil }
+        suite.compresses = Bool.random(using: &generator)
+        suite.usesExtendedSequenceNumbers = Bool.random(using: &generator)
+        return suite
+    }
 
     init(seed: UInt64) {
         var generator = SplitMix(state: seed &* 0x9e37_79b9 &+ 17)
@@ -37,6 +59,15 @@ private struct PairScenario {
         restarting = chance(&generator, 5) ? Int.random(in: 0...1, using: &generator) : nil
         detecting = restarting != nil ? 0...1 : chance(&generator, 2) ? 0...1 : nil
         rebinds = isTranslated && chance(&generator, 2)
+        suite = chance(&generator, 4) ? nil : Self.suite(&generator, isTranslated: isTranslated)
+        isTunnel = !isTranslated && chance(&generator, 3)
+    }
+
+    /// The traffic of a tunnel, 10.1.0.0/16 behind side 0 and 10.2.0.0/16 behind side 1.
+    private static func traffic(of side: Int) -> TrafficSelector? {
+        let networks = ["10.1.0.0/16", "10.2.0.0/16"].compactMap(range)
+        guard networks.count == 2 else { return nil }
+        return TrafficSelector(local: networks[side], remote: networks[1 - side])
     }
 
     func configuration(_ base: IKEConfiguration, side: Int) -> IKEConfiguration {
@@ -51,6 +82,11 @@ private struct PairScenario {
         configuration.groups.acceptsAny = isAggressive
         if detecting?.contains(side) ?? false {
             configuration.policy.deadPeerDetection = IKEDeadPeerDetection(interval: .seconds(20))
+        }
+        if suite != nil { PhaseTwoSuiteTests.allowAll(&configuration) }
+        if isTunnel, let traffic = Self.traffic(of: side) {
+            let peer = AddressRange(.v4(IPv4Address(192, 0, 2, UInt8(2 - side))))
+            configuration.tunnels = [IKETunnel("branch", peerAddresses: [peer], selectors: [traffic])]
         }
         if cutsMessages { configuration.limits.unfragmentedBytesMaximum = 160 }
         return configuration
@@ -67,6 +103,7 @@ private struct PairScenario {
         if isTranslated { pair.translation = Pair.Translation() }
         if countsKilobytes { pair.packetKilobytes = 40 }
         pair.redials = true
+        if suite?.authenticationHeader != nil { pair.packetProtocol = .authenticationHeader }
         connect(&pair)
         pair.startTraffic(.seconds(2))
         for round in 0..<3 {
@@ -92,6 +129,9 @@ private struct PairScenario {
         for _ in 0..<40 where !pair.isMirrored { pair.run(for: .seconds(1)) }
         if !pair.isMirrored { problems.append("not mirrored: \(pair.sides.map(\.pairs))") }
         if !pair.keysAgree { problems.append("other keys") }
+        for child in pair.sides.flatMap(\.ready) where !isAgreed(child) {
+            problems.append("agreed on \(child.suite), \(child.mode), for \(child.tunnel ?? "L2TP")")
+        }
         // Nothing acknowledges a Delete: on a line that loses some, INVALID-SPI has to tell once in a while.
         if fault == 0, restarting == nil, lostOnBadLine.contains(where: { $0 > 0 }) {
             problems.append("packets lost: \(lostOnBadLine)")
@@ -100,12 +140,21 @@ private struct PairScenario {
         return problems
     }
 
+    /// Whether a pair of SAs, the first one and each that replaced it, is what was asked for.
+    private func isAgreed(_ child: ChildSecurityAssociation) -> Bool {
+        child.mode == (isTunnel ? .tunnel : .transport) && child.tunnel == (isTunnel ? "branch" : nil)
+            && (suite == nil || child.suite == suite) && (child.compression != nil) == child.suite.compresses
+            && child.protections.map(\.ipsecProtocol) == child.suite.protocols
+    }
+
     private func connect(_ pair: inout Pair) {
         pair.connect {
             if isAggressive { $0.mode = .aggressive }
             $0.sendsInitialContact = detecting != nil
         } quick: {
             $0.group = quickGroup
+            if let suite { $0.suites = [suite] }
+            if isTunnel { ($0.mode, $0.tunnel, $0.traffic) = (.tunnel, "branch", Self.traffic(of: 0)) }
         }
     }
 

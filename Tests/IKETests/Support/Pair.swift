@@ -80,6 +80,8 @@ struct Pair {
     var redials = false
     /// What each packet of the data path counts.
     var packetKilobytes: UInt64 = 0
+    /// The outermost protocol of its packets.
+    var packetProtocol = IPsecProtocol.encapsulatingSecurityPayload
     var trafficInterval: Duration?
     /// Whether a message gets through.
     var filter: (_ message: [UInt8], _ target: Int) -> Bool = { _, _ in true }
@@ -204,7 +206,7 @@ struct Pair {
                 sides[index].lostPackets += 1
                 let source = translation.flatMap { index == 1 ? $0.outside(4500, mapping: flight.mapping) : nil }
                 sides[index].engine.noteUnknownSPI(
-                    spi, of: .encapsulatingSecurityPayload, from: source ?? sides[1 - index].endpoint, now: now,
+                    spi, of: packetProtocol, from: source ?? sides[1 - index].endpoint, now: now,
                     using: &generator)
                 return settle(index)
             }
