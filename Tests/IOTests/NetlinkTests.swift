@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import Wire
 
@@ -231,6 +232,99 @@ struct MasqueradeTests {
             #expect(try netlink.removeOwnRules() == 0)
         }
     }
+
+    @Test("rules take packets by destination, protocol, ports and source, and go past others")
+    func trafficRules() throws {
+        try inOwnNamespace {
+            let netlink = try Netlink()
+            var devices: [TUNDevice] = []
+            defer { withExtendedLifetime(devices) {} }
+            let (usual, ours) = (IPv4Address(10, 9, 0, 1), IPv4Address(172, 16, 0, 1))
+            for (name, address) in [("culvert0", usual), ("culvert1", ours)] {
+                devices.append(try TUNDevice(name: name))
+                let index = try netlink.interface(named: name).index
+                try netlink.bringUp(interface: index, mtuBytes: 1400)
+                try netlink.add(InterfaceAddress(interfaceIndex: index, address: .v4(address), prefixLength: 24))
+            }
+            let (peer, other) = (IPv4Address(10, 9, 0, 2), IPv4Address(10, 9, 0, 3))
+            let host = AddressRange(.v4(peer))
+            var route = Route(
+                to: host, interfaceIndex: try netlink.interface(named: "culvert1").index, source: .v4(ours))
+            route.table = 17_300
+            try netlink.add(route)
+            func rule(_ priority: UInt32, _ action: RoutingRule.Action) -> RoutingRule {
+                var rule = RoutingRule(version: 4, priority: priority, action)
+                (rule.isOwn, rule.destination) = (true, host)
+                return rule
+            }
+            var past = rule(1, .skip(to: 9))
+            (past.protocolNumber, past.sourcePorts) = (17, 500...500)
+            var asked = rule(2, .lookUp(table: route.table))
+            (asked.protocolNumber, asked.destinationPorts) = (17, 161...162)
+            var answered = rule(3, .lookUp(table: route.table))
+            (answered.protocolNumber, answered.sourcePorts) = (17, 161...161)
+            var chosen = rule(4, .unreachable)
+            chosen.source = AddressRange(.v4(ours))
+            let all = [past, asked, answered, chosen, RoutingRule(version: 4, priority: 9, .pass)]
+            for rule in all { try netlink.add(rule) }
+
+            #expect(try source(to: peer, 161) == ours && source(to: peer, 162) == ours)
+            #expect(try source(to: peer, 163) == usual && source(to: other, 161) == usual)
+            #expect(try source(to: peer, 163, from: (.any, 161)) == ours)
+            #expect(try source(to: peer, 161, from: (.any, 500)) == usual, "it goes past")
+            #expect(throws: SystemError.self) { try source(to: peer, 163, from: (ours, 0)) }
+            #expect(try source(to: peer, 161, protocol: 6) == usual, "TCP is another protocol")
+
+            try netlink.remove(asked)
+            #expect(try source(to: peer, 161) == usual && source(to: peer, 163, from: (.any, 161)) == ours)
+            #expect(try netlink.removeOwnRules() == 4)
+            #expect(try source(to: peer, 163, from: (.any, 161)) == usual)
+
+            var version6 = RoutingRule(version: 6, priority: 1, .skip(to: 2))
+            version6.destination = AddressRange("2001:db8::/32")
+            (version6.isOwn, version6.protocolNumber, version6.destinationPorts) = (true, 6, 80...80)
+            try netlink.add(version6)
+            try netlink.remove(version6)
+            asked.destination = version6.destination
+            #expect(throws: NetlinkError.self) { try netlink.add(asked) }
+            #expect(try netlink.removeOwnRules() == 0)
+        }
+    }
+}
+
+/// The address that a socket for datagrams takes to send to a port, once it is bound to `local`. With TCP, the address of a
+/// connection that is being made.
+private func source(
+    to remote: IPv4Address, _ port: UInt16, from local: (IPv4Address, UInt16)? = nil, protocol: UInt8 = 17
+) throws -> IPv4Address {
+    func socketAddress(_ address: IPv4Address, _ port: UInt16) -> sockaddr_in {
+        sockaddr_in(
+            sin_family: sa_family_t(AF_INET), sin_port: port.bigEndian,
+            sin_addr: in_addr(s_addr: address.value.bigEndian),
+            sin_zero: (0, 0, 0, 0, 0, 0, 0, 0))
+    }
+    func pass(_ address: inout sockaddr_in, _ body: (UnsafeMutablePointer<sockaddr>) -> Int32) -> Int32 {
+        withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0) }
+        }
+    }
+    let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let kind = `protocol` == 6 ? SOCK_STREAM : SOCK_DGRAM
+    let descriptor = socket(AF_INET, Int32(kind.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+    defer { close(descriptor) }
+    if let local {
+        var address = socketAddress(local.0, local.1)
+        guard pass(&address, { bind(descriptor, $0, size) }) == 0 else {
+            throw SystemError(operation: "bind", number: errno)
+        }
+    }
+    var address = socketAddress(remote, port)
+    guard pass(&address, { connect(descriptor, $0, size) }) == 0 || errno == EINPROGRESS else {
+        throw SystemError(operation: "connect", number: errno)
+    }
+    var length = size
+    _ = pass(&address) { getsockname(descriptor, $0, &length) }
+    return IPv4Address(UInt32(bigEndian: address.sin_addr.s_addr))
 }
 
 func network(_ text: String) throws -> IPv4Network { try #require(IPv4Network(text)) }
