@@ -88,13 +88,25 @@ extension ControlPlane {
     /// is not, though it is between the same ends: what counts first is at the front, and what is in none stays as it is.
     /// Diverted is the traffic of rules which ask for security, and of those which only grant it while a peer has asked; not
     /// while there is a soft association.
-    var diversions: [(traffic: TrafficSelector, isDiverted: Bool)] {
-        var open: Set<String> = []
-        for tunnel in configuredTunnels where !tunnel.isRemoved && tunnel.configuration.terms != nil {
-            let isOpen = tunnel.configuration.start != .respond || tunnel.peer != nil
-            if isOpen, tunnel.softUntil == nil { open.insert(tunnel.configuration.name) }
+    var diversions: [TrafficDiversion] {
+        let open = Set(openPolicyTunnels.map { configuredTunnels[$0].configuration.name })
+        return policy.choices.map {
+            TrafficDiversion(traffic: $0.traffic, isDiverted: $0.tunnel.map(open.contains) ?? false)
         }
-        return policy.choices.map { ($0.traffic, $0.tunnel.map(open.contains) ?? false) }
+    }
+
+    /// What ``diversions`` depends on, which is much less.
+    var diversionState: DiversionState {
+        DiversionState(revision: policy.revision, open: policy.choices.isEmpty ? [] : openPolicyTunnels)
+    }
+
+    /// The numbers of the policy's tunnels whose packets are to come.
+    private var openPolicyTunnels: [Int] {
+        configuredTunnels.indices.filter { number in
+            let tunnel = configuredTunnels[number]
+            guard !tunnel.isRemoved, tunnel.configuration.terms != nil, tunnel.softUntil == nil else { return false }
+            return tunnel.configuration.start != .respond || tunnel.peer != nil
+        }
     }
 
     /// Whether a packet of the machine's own is to come to the TUN interface.
@@ -138,4 +150,10 @@ extension ControlPlane {
         broadcast(.dropHeld(tunnel: number))
         setTunnelDeadline(number)
     }
+}
+
+/// Which of the policy's tunnels take the machine's own traffic, of which policy.
+struct DiversionState: Equatable {
+    let revision: Int
+    let open: [Int]
 }

@@ -29,6 +29,8 @@ actor ControlActor {
     private var timer: LoopTimer?
     /// What the machine itself sends and gets in clear.
     private let enforcement: PolicyEnforcement
+    /// By what the machine's own traffic comes to the TUN interface now.
+    private var diverted = DiversionState(revision: -1, open: [])
     private var names: NameService?
     private var addressTimer: LoopTimer?
     private var shutDownDeadline: Instant?
@@ -222,6 +224,7 @@ actor ControlActor {
                 plane.foundPathMTU(of: peer, path: path, bytes: PathMTU.ofSystem(path, mark: SystemRoutes.ownMark))
             }
         }
+        divert()
         // Each answer leads to further outputs, which come behind these.
         defer { for question in questions { answer(question.tunnel, question.remote) } }
         compute(works)
@@ -244,6 +247,14 @@ actor ControlActor {
             }
         self.timer = timer
         timer.set(deadline)
+    }
+
+    /// Brings the machine's own traffic to the TUN interface as it is now.
+    private func divert() {
+        let state = plane.diversionState
+        guard state != diverted else { return }
+        diverted = state
+        system.divert(plane.diversions)
     }
 
     private func answer(_ tunnel: Int, _ remote: IPAddress) {
