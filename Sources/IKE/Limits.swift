@@ -56,9 +56,9 @@ public struct IKELimits: Sendable, Equatable {
     /// How long we go on sending by a pair that we have replaced, for want of a sign that the peer has the new one: longer
     /// than it takes a lost message 3 to be asked for again.
     public var proofPatience: Duration = .seconds(5)
-    /// How long a peer may take to install what message 3 confirms, once the pair before it can carry no more: as long as
-    /// its answers take, within these.
-    public var installationDuration: ClosedRange<Duration> = .milliseconds(20)...(.milliseconds(250))
+    /// How long a peer may take to install what message 3 confirms, once the pair before it can carry no more: three times as
+    /// long as its answers take, within these. What waits meanwhile would be lost all at once if it went too early.
+    public var installationDuration: ClosedRange<Duration> = .milliseconds(60)...(.milliseconds(400))
     /// The most exchanges of phase 1 that we begin at once.
     public var initiationsMaximum = 1024
     /// The most Diffie-Hellman computations that wait at once.

@@ -5,13 +5,13 @@ import Wire
 extension PacketPath {
     /// How many packets wait for an SA of one tunnel, per worker.
     static let heldMaximum = 16
-    /// How many packets wait for the successor of a peer's used-up SA: what 25 MB/s bring in 30 ms, which a quick mode that
+    /// How many packets wait for the successor of a peer's used-up SA: what 25 MB/s bring in 60 ms, which a quick mode that
     /// began too late still needs. TCP loses nothing by a pause that is shorter than its own patience.
-    static let waitingMaximum = 512
+    static let waitingMaximum = 1024
     /// The largest of these: what comes out of a TUN interface of the usual size.
     static let waitingSizeMaximum = 2048
-    /// Of how many peers at once, per worker: each takes a megabyte and a quarter.
-    static let waitingPeersMaximum = 64
+    /// Of how many peers at once, per worker: each takes two and a half megabytes.
+    static let waitingPeersMaximum = 32
 
     /// Whether some of it need wait no longer.
     var isHeldDue: Bool { !heldDue.isEmpty || !waitingDue.isEmpty }

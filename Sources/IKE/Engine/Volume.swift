@@ -151,7 +151,7 @@ extension IKEEngine {
     }
 
     private func installationDuration(of peer: PeerID) -> Duration {
-        let expected = peers[peer]?.negotiation ?? limits.negotiationAssumed
+        let expected = (peers[peer]?.negotiation ?? limits.negotiationAssumed) * 3
         return min(max(expected, limits.installationDuration.lowerBound), limits.installationDuration.upperBound)
     }
 
