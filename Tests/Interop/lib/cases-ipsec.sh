@@ -3,6 +3,7 @@
 CASES+=(
     "kilobytes-500|SAs of 1 MB are renewed hundreds of times in one stream, and all counters agree to the byte"
     "networks|networks behind strongSwan and libreswan are joined to ours, whoever begins, in IPv4 and IPv6"
+    "policy|what rules and predefined policies secure, start, permit and refuse, each with a real client"
 )
 
 STREAM_BLOBS=1         # how often the blob is in the stream down; --long: 25, which are 500 MB
@@ -85,4 +86,101 @@ case_networks() {
     DETAILS=${DETAILS#; }
     guest_kill direct
     restart
+}
+
+# web_policy USE ACTION: the rule `web` is about what the guest serves on TCP port 80, and what the gateway does on UDP 161.
+web_policy() {
+    cat <<YAML
+policy:
+  use: $1
+  filterLists:
+    - name: web
+      filters:
+        - {source: my-address, destination: 192.0.2.11, protocol: tcp, destinationPort: 80}
+        - {source: 192.0.2.11, destination: my-address, protocol: udp, destinationPort: 161}
+        - {source: "$GUEST_OUTER_6", destination: my-address, protocol: udp, destinationPort: 161}
+  rules:
+    - {name: web, filterList: web, filterAction: $2, connection: lan}
+YAML
+}
+# fetched LEAST MOST: the gateway's host gets the blob from the guest, and that many of its bytes come by SAs.
+fetched() {
+    local sum before after
+    before=$(ipsec_bytes) || because "no statistics" || return 1
+    sum=$(in_ns gateway curl -gsS -m 20 http://192.0.2.11/blob 2>&1 | sha256sum)
+    after=$(ipsec_bytes) || because "no statistics" || return 1
+    SECURED=$((${after#* } - ${before#* }))
+    [ "${sum%% *}" = "$BLOB_SHA256" ] || because "the gateway does not get the blob: $(tail -n1 "$WORK/gateway.log")" || return 1
+    ((SECURED >= $1 && SECURED <= $2)) || because "of the blob, $SECURED bytes came by SAs, not $1 to $2"
+}
+# answered ADDRESS: the guest asks the gateway's UDP port 161, and hears.
+answered() {
+    local asked pid
+    in_ns gateway /usr/bin/python3 -c 'import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 161))
+while True:
+    data, peer = s.recvfrom(2000)
+    s.sendto(data[::-1], peer)' >/dev/null 2>&1 &
+    pid=$!
+    asked='import socket, sys
+family, address = socket.getaddrinfo(sys.argv[1], 161, type=socket.SOCK_DGRAM)[0][::4]
+s = socket.socket(family, socket.SOCK_DGRAM)
+s.settimeout(1)
+for time in range(8):
+    s.sendto(b"question", address)
+    try: print(s.recv(99).decode()); break
+    except OSError: pass'
+    in_guest direct 15 "python3 -c $(printf %q "$asked") $1"
+    end_process $pid
+    [ "$ANSWER" = noitseuq ] || because "UDP 161 of $1 does not answer: $ANSWER"
+}
+# pinged: the guest and the gateway's host reach each other, and nothing of that by SAs.
+pinged() {
+    local before after
+    before=$(ipsec_bytes)
+    in_ns gateway ping -q -c2 -i0.2 -W2 192.0.2.11 >"$WORK/pings" || because "no ping in clear: $(<"$WORK/pings")" || return 1
+    in_guest direct 10 'ping -q -c2 -i0.2 -W2 192.0.2.1' || because "no ping in clear: $ANSWER" || return 1
+    after=$(ipsec_bytes)
+    [ "$before" = "$after" ] || because "pings went by SAs: $before before, $after after"
+}
+
+case_policy() {
+    local blob=$((BLOB_MEGABYTES * 1000000)) setup version6
+    setup=$(settings CLIENT=strongswan MODE=transport \
+        NETWORKS="192.0.2.11/32[tcp/80]=192.0.2.1/32[tcp] 192.0.2.11/32[udp]=192.0.2.1/32[udp/161]")
+    # Security is required: the gateway's own packet starts the SAs.
+    restart "$(web_policy secure-server require-security)" && guests direct || return 1
+    in_guest direct 30 "hang_up; networks_up; $setup $(printf 'ipsec_configure %q' "$PSK")" || because "$ANSWER" || return 1
+    fetched $blob $((blob * 2)) && kernel_has direct aes256-sha1 transport || return 1
+    # What the guest sends in clear is not heard.
+    in_guest direct 15 "swanctl --initiate --child networks2 --timeout 10" || because "no SAs for UDP: $ANSWER" || return 1
+    answered $GATEWAY_OUTER && pinged || return 1
+    DETAILS="required: $SECURED bytes by SAs"
+    version6=$(settings CLIENT=strongswan MODE=transport GATEWAY=$GATEWAY_OUTER_6 ADDRESS=$GUEST_OUTER_6 \
+        NETWORKS="$GUEST_OUTER_6/128[udp]=$GATEWAY_OUTER_6/128[udp/161]")
+    in_guest direct 40 "ipsec_down; $version6 $(printf 'ipsec_configure %q' "$PSK") && ipsec_up" ||
+        because "no SAs in IPv6: $ANSWER" || return 1
+    answered $GATEWAY_OUTER_6 || return 1
+    # Nothing of it stays in the system.
+    gateway_end
+    gateway_footprint >"$WORK/footprint.after" 2>&1
+    cmp -s "$WORK/footprint.before" "$WORK/footprint.after" ||
+        because "left behind: $(diff "$WORK/footprint.before" "$WORK/footprint.after" | grep '^[<>]')" || return 1
+    # Only granted: in clear, until the client asks.
+    restart "$(web_policy client respond-only)" || return 1
+    fetched 0 0 || return 1
+    in_guest direct 10 'ip xfrm state' && [ -z "$ANSWER" ] || because "there are SAs: $ANSWER" || return 1
+    in_guest direct 30 "$setup $(printf 'ipsec_configure %q' "$PSK") && ipsec_up" || because "the guest gets no SAs: $ANSWER" || return 1
+    fetched $blob $((blob * 2)) && answered $GATEWAY_OUTER || return 1
+    DETAILS+="; granted: none before the client asked, then $SECURED"
+    # L2TP of a client without IPsec.
+    restart 'policy: {use: server}' || return 1
+    in_guest direct 30 "ppp_configure $ALICE $ALICE_PASSWORD && ppp_up 15" || because "server does not let it in: $ANSWER" || return 1
+    sessions_number 1 || because "no session: $(sessions 2>&1)" || return 1
+    restart || return 1
+    ! in_guest direct 20 "ppp_up 4" || because "secure-server lets it in" || return 1
+    sessions_number 0 || because "there is a session: $(sessions 2>&1)" || return 1
+    DETAILS+="; L2TP in clear: with server, not with secure-server"
+    guest_kill direct
 }
