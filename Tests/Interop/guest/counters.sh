@@ -1,6 +1,7 @@
 # What the guest's kernel has counted: by its SAs and by ppp0. Sourced, never run.
 
-# sa_watch, then sa_bytes: how many bytes have left by the SAs that are there, and by those that have ended meanwhile.
+# sa_watch, then sa_bytes: how many bytes have come and left by the SAs that are there, and by those that have ended meanwhile.
+# The kernel counts what ESP carries, without padding and headers.
 sa_watch() {
     ip -s xfrm monitor SA >/run/monitor 2>&1 &
     echo $! >/run/monitor.pid
@@ -10,10 +11,10 @@ sa_bytes() {
     nap 0.5
     kill "$(</run/monitor.pid)"
     { cat /run/monitor; ip -s xfrm state | sed 's/^src/Deleted src/'; } | awk -v own="$ADDRESS" '
-        /^[^ \t]/ { counts = ($1 == "Deleted" || $1 == "Expired") && $3 == own; current = 0 }
+        /^[^ \t]/ { direction = $1 != "Deleted" && $1 != "Expired" ? "" : $3 == own ? "out" : "in"; current = 0 }
         /lifetime current:/ { current = 1; next }
-        current && counts { split($1, count, "("); bytes += count[1]; current = 0 }
-        END { print bytes }'
+        current && direction { split($1, count, "("); bytes[direction] += count[1]; current = 0 }
+        END { printf "%d %d\n", bytes["in"], bytes["out"] }'
 }
 # link_counters: what ppp0 has received and sent, in bytes and in packets, and how many packets the kernel's IPsec dropped.
 link_counters() {

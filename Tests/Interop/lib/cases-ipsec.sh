@@ -6,8 +6,9 @@ CASES+=(
     "policy|what rules and predefined policies secure, start, permit and refuse, each with a real client"
 )
 
-STREAM_BLOBS=1         # how often the blob is in the stream down; --long: 25, which are 500 MB
-STREAM_LIMIT=1000k     # bytes per second: the more, the likelier an SA is at its end before a busy machine has its successor
+STREAM_BLOBS=3   # how often the blob is in the stream down, at full speed; --long: 25, which are 500 MB
+STREAM_LIMIT=4M  # bytes per second up: the client keeps to no limit of kilobytes, so what it sends by an SA that is at its end,
+                 # while it takes its time for the quick mode (up to 100 ms where it sends 25 MB/s), is dropped
 
 # ipsec_bytes: what the gateway's SAs have sent and received, by its statistics.
 ipsec_bytes() {
@@ -16,8 +17,7 @@ ipsec = json.load(open(sys.argv[1]))["ipsec"]
 print(ipsec["confidentialBytesSent"], ipsec["confidentialBytesReceived"])' "$WORK/statistics.json"
 }
 
-# agreed: the session's counters are those of the client's link: what went up to the byte, what went down to the packet that
-# the client's own kernel did not drop.
+# agreed: the session's counters are those of the client's link to the byte, and the client's IPsec dropped nothing.
 agreed() {
     local -a client session
     in_guest direct 5 link_counters && read -ra client <<<"$ANSWER" && read -ra session <<<"$(sessions)" || return 1
@@ -25,7 +25,8 @@ agreed() {
     UP=$((session[8] - SESSION[8])) DOWN=$((session[9] - SESSION[9])) DROPPED=$((client[4] - CLIENT[4]))
     CLIENT_UP_BYTES=$((client[1] - CLIENT[1])) CLIENT_DOWN_BYTES=$((client[0] - CLIENT[0]))
     CLIENT_UP=$((client[3] - CLIENT[3])) CLIENT_DOWN=$((client[2] - CLIENT[2]))
-    [ $UP_BYTES = $CLIENT_UP_BYTES ] && [ $UP = $CLIENT_UP ] && [ $DOWN = $((CLIENT_DOWN + DROPPED)) ]
+    [ $UP_BYTES = $CLIENT_UP_BYTES ] && [ $UP = $CLIENT_UP ] &&
+        [ $DOWN_BYTES = $CLIENT_DOWN_BYTES ] && [ $DOWN = $CLIENT_DOWN ] && [ $DROPPED = 0 ]
 }
 
 case_kilobytes_500() {
@@ -38,10 +39,8 @@ case_kilobytes_500() {
     drops >"$before"
     in_guest direct 5 link_counters && read -ra CLIENT <<<"$ANSWER" && read -ra SESSION <<<"$(sessions)" ||
         because "no counters: $ANSWER" || return 1
-    # The receiver's window bounds how much comes at once, so that no SA is at its end before its successor is there.
     sum=$(for ((row = 0; row < STREAM_BLOBS; row++)); do cat "$WORK/blob"; done | sha256sum)
-    in_guest direct 1200 "echo 4096 65536 131072 >/proc/sys/net/ipv4/tcp_rmem
-        stream_down $STREAM_BLOBS --limit-rate $STREAM_LIMIT && transfer up --limit-rate $STREAM_LIMIT" ||
+    in_guest direct 1200 "stream_down $STREAM_BLOBS && transfer up --limit-rate $STREAM_LIMIT" ||
         because "the stream failed: $ANSWER" || return 1
     [ "${ANSWER%%$'\n'*}" = "$sum" ] || because "the bytes that went down are not those that were sent: $ANSWER" || return 1
     ANSWER=${ANSWER#*$'\n'}
@@ -50,19 +49,22 @@ case_kilobytes_500() {
     # Each way counts of its own, and the half of an SA's life is the earliest at which its successor is asked for.
     wanted=$(((STREAM_BLOBS + 1) * BLOB_MEGABYTES))
     ((phase2 >= wanted)) || because "phase 2 only $phase2 times in $wanted MB" || return 1
-    grown=$(dropped_since "$before" | sed -E 's/path\.(natKeepalive|notIPv4) \+[0-9]+ //g')
-    [ -z "$grown" ] || because "the gateway dropped $grown" || return 1
+    # strongSwan calls a message 3 malformed that it had before; it is repeated where an SA's end is near.
+    grown=$(dropped_since "$before" | sed -E 's/(path\.(natKeepalive|notIPv4)|ike\.notificationIgnored) \+[0-9]+ //g')
     within 5 agreed
     good=$?
     figures="up $UP_BYTES bytes in $UP packets at the gateway, $CLIENT_UP_BYTES in $CLIENT_UP at the client; down $DOWN_BYTES in"
     figures+=" $DOWN at the gateway, $CLIENT_DOWN_BYTES in $CLIENT_DOWN at the client, whose IPsec dropped $DROPPED"
+    in_guest direct 5 "grep -v '\b0\$' /proc/net/xfrm_stat" && figures+=": ${ANSWER//[[:space:]]/ }"
+    [ -z "$grown" ] || because "the gateway dropped $grown($figures)" || return 1
     [ $good = 0 ] || because "the counters do not agree: $figures" || return 1
     DETAILS="phase 2 established $phase2 times; $figures$DETAILS"
-    # What the client's SAs have carried up, those that have ended included, against what came by ours.
+    # What the client's SAs have carried, those that have ended included, against what ours have.
     in_guest direct 10 sa_bytes && own=$ANSWER && figures=$(ipsec_bytes) ||
         because "no counters of SAs: $ANSWER $figures" || return 1
-    [ "$own" = "${figures#* }" ] || because "the client's SAs sent $own bytes, and ${figures#* } came by ours" || return 1
-    DETAILS+="; SAs: $own bytes sent by the client's and received by the gateway's"
+    [ "$own" = "$figures" ] ||
+        because "the client's SAs received and sent $own bytes, the gateway's sent and received $figures" || return 1
+    DETAILS+="; SAs of both count $own bytes down and up"
     hang_up direct && no_sessions 5 && restart
 }
 
