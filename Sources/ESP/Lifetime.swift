@@ -22,6 +22,18 @@ public struct VolumeLimit: Sendable, Equatable {
         noticeBytes = noticeKilobytes.map(Self.bytes) ?? 0
     }
 
+    private init(bytes: UInt64, softBytes: UInt64, noticeBytes: UInt64) {
+        (self.bytes, self.softBytes, self.noticeBytes) = (bytes, softBytes, noticeBytes)
+    }
+
+    /// The same for what a peer sends, who may not count: half as much again comes in while it has no successor to send by.
+    /// strongSwan's kernel is not told of kilobytes agreed in IKEv1. What it sends is authentic all the same, and lost
+    /// otherwise; we ourselves never send more than was agreed.
+    public var forgiving: VolumeLimit {
+        let (more, overflow) = bytes.addingReportingOverflow(bytes / 2)
+        return VolumeLimit(bytes: overflow ? .max : more, softBytes: softBytes, noticeBytes: noticeBytes)
+    }
+
     private static func bytes(_ kilobytes: UInt64) -> UInt64 {
         let (bytes, overflow) = kilobytes.multipliedReportingOverflow(by: 1024)
         return overflow ? .max : bytes
@@ -94,7 +106,8 @@ struct VolumeMeter: Sendable {
         guard traffic.bytes >= limit.softBytes else {
             return notice = min(limit.softBytes, traffic.bytes &+ limit.noticeBytes)
         }
-        let step = max(1, (limit.bytes - limit.softBytes) / Self.reminders)
+        let interval = (limit.bytes - limit.softBytes) / Self.reminders
+        let step = max(1, limit.noticeBytes > 0 ? min(limit.noticeBytes, interval) : interval)
         notice = min(limit.bytes, traffic.bytes &+ step)
     }
 }

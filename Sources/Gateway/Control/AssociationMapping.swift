@@ -20,7 +20,8 @@ extension AssociationParameters {
         return (
             AssociationParameters(
                 index: SecurityParameterIndex(child.inboundSPI), protection: protection,
-                keys: ProtectionKeys(child.protections.map { ($0.ipsecProtocol, $0.inboundKeys) }), limit: limit),
+                keys: ProtectionKeys(child.protections.map { ($0.ipsecProtocol, $0.inboundKeys) }),
+                limit: limit.forgiving),
             AssociationParameters(
                 index: SecurityParameterIndex(child.outboundSPI),
                 outerIndex: isBundle ? child.protections.first.map { SecurityParameterIndex($0.outboundSPI) } : nil,
