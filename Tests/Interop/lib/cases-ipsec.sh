@@ -118,9 +118,11 @@ fetched() {
 # answered ADDRESS: the guest asks the gateway's UDP port 161, and hears.
 answered() {
     local asked pid
-    in_ns gateway /usr/bin/python3 -c 'import socket
+    # By no function, which would be a process of its own and leave this one behind.
+    ip netns exec "$PREFIX-gateway" /usr/bin/python3 -c 'import socket
 s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 s.bind(("::", 161))
+s.settimeout(60)
 while True:
     data, peer = s.recvfrom(2000)
     s.sendto(data[::-1], peer)' >/dev/null 2>&1 &
