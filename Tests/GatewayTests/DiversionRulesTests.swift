@@ -20,7 +20,7 @@ struct DiversionRulesTests {
     }
 
     private func rules(_ diversions: TrafficDiversion..., usual: IPAddress? = own) -> [DiversionRules.Item] {
-        DiversionRules(diversions) { _ in usual }.items
+        DiversionRules(diversions, own: []) { _ in usual }.items
     }
 
     @Test("one rule for each kind of traffic, whatever address of ours it leaves from: the usual one is preferred")
@@ -40,6 +40,15 @@ struct DiversionRulesTests {
         #expect(unusual.map(\.source) == [Self.inside] && unusual.map(\.address) == [Self.inside])
     }
 
+    @Test("what leaves an address that the policy does not speak of is left alone")
+    func others() throws {
+        let addresses = [Self.own, Self.inside, try #require(IPAddress("2001:db8::1"))]
+        let found = DiversionRules([diversion(true, 161)], own: addresses) { _ in Self.own }.items
+        #expect(found.map(\.source) == [Self.inside, nil] && found.map(\.address) == [nil, Self.own])
+        #expect(found.first?.destination == .anyIPv4)
+        #expect(DiversionRules([diversion(false, 161)], own: addresses) { _ in Self.own }.items.isEmpty)
+    }
+
     @Test("what goes past the rules has its place before those that count less, and none behind them")
     func order() throws {
         let network = try #require(AddressRange("192.0.2.0/24"))
@@ -55,7 +64,7 @@ struct DiversionRulesTests {
     @Test("no more rules than the system can look through; those that count least are left out")
     func bound() {
         let many = (0..<UInt16(DiversionRules.maximum + 7)).map { diversion(true, 1 + $0) }
-        let rules = DiversionRules(many) { _ in Self.own }
+        let rules = DiversionRules(many, own: []) { _ in Self.own }
         #expect(rules.items.count == DiversionRules.maximum && rules.leftOut == 7)
         #expect(rules.items.last?.destinationPort == UInt16(DiversionRules.maximum))
     }

@@ -144,7 +144,7 @@ actor ControlActor {
         let revision = plane.policy.revision
         plane.takePolicyEnvironment(
             PolicyEnforcement.environment(enforcement.endpoints, names: names.addresses), now: now)
-        guard plane.policy.revision != revision else { return }
+        guard plane.policy.revision != revision else { return system.divert(plane.diversions) }
         do throws(NFTablesError) {
             try enforcement.replace(plane.policy)
         } catch {

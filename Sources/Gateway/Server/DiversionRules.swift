@@ -37,9 +37,20 @@ struct DiversionRules: Equatable {
 
     /// The rules for `diversions`, what counts first at the front.
     ///
-    /// - Parameter usual: The address that the machine itself takes to send to another one.
-    init(_ diversions: [TrafficDiversion], usual: (IPAddress) -> IPAddress?) {
-        guard diversions.contains(where: \.isDiverted) else { return }
+    /// - Parameters:
+    ///   - own: The machine's addresses.
+    ///   - usual: The address that the machine itself takes to send to another one.
+    init(_ diversions: [TrafficDiversion], own: [IPAddress], usual: (IPAddress) -> IPAddress?) {
+        let locals = Set(diversions.lazy.filter(\.isDiverted).map(\.traffic.local.first))
+        guard !locals.isEmpty else { return }
+        // What leaves an address that the policy does not speak of has no SA to come to.
+        for address in own where !locals.contains(address) && locals.contains(where: { $0.version == address.version })
+        {
+            items.append(
+                Item(
+                    source: address, destination: address.version == 6 ? .anyIPv6 : .anyIPv4, protocolNumber: nil,
+                    sourcePort: nil, destinationPort: nil, address: nil))
+        }
         var groups: [Item: [TrafficDiversion]] = [:]
         var order: [Item] = []
         for diversion in diversions {

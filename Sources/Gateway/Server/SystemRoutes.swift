@@ -99,47 +99,59 @@ final class SystemRoutes {
     // MARK: The machine's own traffic
 
     /// Brings the machine's own traffic to the TUN interface as `wanted` says it, and no other. What counts first is at the
-    /// front.
+    /// front. To be called now and then, since this depends on the system's routes and addresses, too.
     func divert(_ wanted: [TrafficDiversion]) {
-        let wanted = DiversionRules(wanted) { SourceAddress.toward($0, mark: Self.ownMark) }
+        guard !wanted.isEmpty || !diversions.places.isEmpty else { return }
+        let wanted = DiversionRules(wanted, own: HostAddresses.current.addresses) {
+            SourceAddress.toward($0, mark: Self.ownMark)
+        }
         let (removed, added, result) = diversions.changes(to: wanted.items, in: Self.diversionPriorities)
         if wanted.leftOut > 0 {
             log.error(
                 "some of the policy's filters do not bring packets to their SAs: there are too many",
                 metadata: ["filters": "\(wanted.leftOut)", "maximum": "\(DiversionRules.maximum)"])
         }
+        var errors: [NetlinkError] = []
+        for place in removed { attempt(&errors) { () throws(NetlinkError) in try netlink.remove(rule(place)) } }
+        // What cannot be there now is tried again with the next call.
+        let kept = result.places.filter { place in
+            !added.contains(place) || attempt(&errors) { () throws(NetlinkError) in try add(place) }
+        }
+        diversions = PlacedDiversions(places: kept)
+        setHostRoutes(&errors)
+        if let error = errors.first {
+            log.error(
+                "not all that brings packets to their SAs was changed",
+                metadata: ["failures": "\(errors.count)", "first": "\(error)"])
+        }
         guard !removed.isEmpty || !added.isEmpty else { return }
-        var failed: Set<PlacedDiversions.Place> = []
-        for place in removed { change(place, isThere: false, &failed) }
-        for place in added { change(place, isThere: true, &failed) }
-        // What is not there is tried again with the next change.
-        diversions = PlacedDiversions(places: result.places.filter { !failed.contains($0) })
-        setHostRoutes()
         log.debug(
             "packets of the machine's own are brought to their SAs", metadata: ["rules": "\(diversions.places.count)"])
     }
 
-    private func change(
-        _ place: PlacedDiversions.Place, isThere: Bool, _ failed: inout Set<PlacedDiversions.Place>
-    ) {
+    /// Whether `body` succeeds; its error is put to the others.
+    @discardableResult
+    private func attempt(_ errors: inout [NetlinkError], _ body: () throws(NetlinkError) -> Void) -> Bool {
         do throws(NetlinkError) {
-            guard isThere else { return try netlink.remove(rule(place)) }
-            let item = place.item
-            let version = item.destination.first.version
-            try requireOwnWay(version)
-            try require(RoutingRule(version: version, priority: Self.diversionPriorities.upperBound, .pass))
-            if let address = item.address {
-                let route = hostRoute(to: item.destination, from: address)
-                if !routes.contains(route) { try netlink.add(route) }
-                if routes.insert(route).inserted, version == 4 { warnOfStrictFilters() }
-            }
-            try netlink.add(rule(place))
+            try body()
+            return true
         } catch {
-            if isThere { failed.insert(place) }
-            log.error(
-                "what brings packets to their SAs was not changed",
-                metadata: ["to": "\(place.item.destination)", "error": "\(error)"])
+            errors.append(error)
+            return false
         }
+    }
+
+    private func add(_ place: PlacedDiversions.Place) throws(NetlinkError) {
+        let item = place.item
+        let version = item.destination.first.version
+        try requireOwnWay(version)
+        try require(RoutingRule(version: version, priority: Self.diversionPriorities.upperBound, .pass))
+        if let address = item.address {
+            let route = hostRoute(to: item.destination, from: address)
+            if !routes.contains(route) { try netlink.replace(route) }
+            if routes.insert(route).inserted, version == 4 { warnOfStrictFilters() }
+        }
+        try netlink.add(rule(place))
     }
 
     private func rule(_ place: PlacedDiversions.Place) -> RoutingRule {
@@ -175,20 +187,24 @@ final class SystemRoutes {
         return table
     }
 
-    /// Removes the routes that no rule leads to any more.
-    private func setHostRoutes() {
+    /// Removes the routes that no rule leads to any more, and makes the others anew: the system forgets them while the interface
+    /// is down, and in IPv6 a route's source address while the machine does not have it.
+    private func setHostRoutes(_ errors: inout [NetlinkError]) {
         let needed = Set(
             diversions.places.compactMap { place in
                 place.item.address.map { hostRoute(to: place.item.destination, from: $0) }
             })
-        for route in routes where Self.isHostTable(route.table) && !needed.contains(route) {
+        for route in routes where Self.isHostTable(route.table) {
+            if needed.contains(route) {
+                attempt(&errors) { () throws(NetlinkError) in try netlink.replace(route) }
+                continue
+            }
             routes.remove(route)
             do throws(NetlinkError) {
                 try netlink.remove(route)
             } catch {
-                // It goes with its source address, too.
-                guard error.reason != .notFound else { continue }
-                log.error("a peer's route stays", metadata: ["to": "\(route.destination)", "error": "\(error)"])
+                // The system may have been before us.
+                if error.reason != .notFound { errors.append(error) }
             }
         }
         let used = Set(diversions.places.compactMap(\.item.address))
