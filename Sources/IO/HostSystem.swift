@@ -51,6 +51,24 @@ public enum HostSystem {
             advice: "needs the capability CAP_IPC_LOCK or a larger limit of locked memory (ulimit -l)")
     }
 
+    /// Whether this process may lock as much memory as it will ever have. Where there is a bound, memory is refused at it.
+    public static var mayLockAllMemory: Bool {
+        if capabilities.contains(.lockMemory) { return true }
+        var limit = rlimit()
+        return getrlimit(__rlimit_resource_t(__RLIMIT_MEMLOCK.rawValue), &limit) == 0 && limit.rlim_cur == rlim_t.max
+    }
+
+    /// Whether the system may write memory to a disk.
+    public static var hasSwap: Bool {
+        let descriptor = open("/proc/swaps", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = read(descriptor, &bytes, bytes.count)
+        // The first line is a heading.
+        return bytes.prefix(max(0, count)).count { $0 == UInt8(ascii: "\n") } > 1
+    }
+
     /// The capabilities in effect for this process.
     public static var capabilities: Capabilities {
         var bits: UInt64 = 0
@@ -72,6 +90,8 @@ public struct Capabilities: OptionSet, Hashable, Sendable, CustomStringConvertib
     public static let netAdmin = Capabilities(rawValue: 1 << 12)
     /// IP protocols other than UDP and TCP (CAP_NET_RAW).
     public static let netRaw = Capabilities(rawValue: 1 << 13)
+    /// Any amount of memory that stays out of swap (CAP_IPC_LOCK).
+    public static let lockMemory = Capabilities(rawValue: 1 << 14)
     /// All that the gateway ever needs.
     public static let gateway: Capabilities = [.bindService, .netAdmin, .netRaw]
 

@@ -1,3 +1,4 @@
+import Foundation
 import IO
 import Testing
 import Wire
@@ -30,5 +31,14 @@ struct HostSystemTests {
         #expect(Capabilities.gateway.description == "CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE")
         #expect(Capabilities(rawValue: 1 << 12) == .netAdmin)
         #expect(Capabilities.gateway.subtracting([.netRaw, .netAdmin]).description == "CAP_NET_BIND_SERVICE")
+    }
+
+    @Test("locked memory is counted as such by the system", .enabled(if: HostSystem.mayLockAllMemory))
+    func locked() throws {
+        try HostSystem.lockMemory()
+        defer { munlockall() }
+        let lines = try String(contentsOfFile: "/proc/self/status", encoding: .utf8).split(separator: "\n")
+        let line = try #require(lines.first { $0.hasPrefix("VmLck:") })
+        #expect(line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0 > 0)
     }
 }

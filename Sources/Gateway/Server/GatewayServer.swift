@@ -107,6 +107,7 @@ final class GatewayServer {
         } catch {
             log.warning("core dumps may hold keys", metadata: ["error": "\(error)"])
         }
+        keepOutOfSwap(log)
         let missing = Capabilities.gateway.subtracting(HostSystem.capabilities)
         if !missing.isEmpty {
             log.warning("capabilities are missing", metadata: ["missing": "\(missing)"])
@@ -117,6 +118,24 @@ final class GatewayServer {
                 IPv4 forwarding is off: clients will reach this machine and nothing behind it; \
                 set the sysctl net.ipv4.ip_forward=1 (in a container: --sysctl net.ipv4.ip_forward=1)
                 """)
+        }
+    }
+
+    private static func keepOutOfSwap(_ log: Logger) {
+        guard HostSystem.mayLockAllMemory else {
+            if HostSystem.hasSwap {
+                log.warning(
+                    """
+                    the system may write keys to its swap: let the gateway lock its memory (ulimit -l unlimited; in a \
+                    container: --ulimit memlock=-1), or use no swap
+                    """)
+            }
+            return
+        }
+        do {
+            try HostSystem.lockMemory()
+        } catch {
+            log.warning("the system may write keys to its swap", metadata: ["error": "\(error)"])
         }
     }
 
