@@ -126,6 +126,9 @@ public struct TrafficSelector: Hashable, Sendable, CustomStringConvertible {
         (self.localPort, self.remotePort) = (localPort, remotePort)
     }
 
+    /// Whether ports count, which only the first fragment of a datagram tells.
+    @inlinable public var asksPorts: Bool { localPort != nil || remotePort != nil }
+
     /// Whether a packet that leaves is of it.
     @inlinable public func matches(outbound flow: PacketFlow) -> Bool {
         local.contains(flow.source) && remote.contains(flow.destination)

@@ -167,6 +167,10 @@ struct AssociationUse: Sendable {
     var selector: TrafficSelector?
     /// The addresses that the peer believes in (NAT-OA, RFC 3947 section 5.2): its own, and ours.
     var originalAddresses: (remote: IPAddress, local: IPAddress)?
+
+    /// Whether a packet's ports say if it is of this traffic: L2TP's are those of one UDP port.
+    @inline(__always)
+    var asksPorts: Bool { tunnel < 0 || selector?.asksPorts ?? false }
 }
 
 /// What a worker knows of an SA by which packets come, beside what the ESP room does.

@@ -26,14 +26,18 @@ extension PacketPath {
                 return refuse(.notInTunnelMode)
             }
         }
+        guard OuterHeaderRules.giveBack(outerTrafficClass: outerTrafficClass, to: packet) else {
+            return refuse(.congestedWithoutECN)
+        }
+        // RFC 4301 section 7: nobody can say of a later fragment whether it is for the SA.
+        if FragmentReassembly.isFragment(packet), entry.pointee.use.asksPorts {
+            guard reassemble(&packet, owner: result.owner, now: now) else { return false }
+        }
         guard let flow = PacketFlow(packet) else { return refuse(.badInnerPacket) }
         // RFC 4301 section 5.2 step 4: what an SA is not for must not come by it, and is audited.
         if let selector = entry.pointee.use.selector, !selector.matches(inbound: flow) {
             audit(flow, result.index, from: peer, now: now)
             return refuse(.outsideSelector)
-        }
-        guard OuterHeaderRules.giveBack(outerTrafficClass: outerTrafficClass, to: packet) else {
-            return refuse(.congestedWithoutECN)
         }
         let isToUs = flow.destination == peer.pointee.path.local || entry.pointee.use.tunnel < 0
         if isToUs, flow.protocolNumber == IPProtocol.udp, flow.destinationPort == Self.l2tpPort {
@@ -43,6 +47,16 @@ extension PacketPath {
         guard !isToUs || !Self.isIPsec(flow) else { return refuse(.nestedIPsec) }
         trim(&packet)
         clamp(packet, mtuBytes: peer.pointee.pathMTUBytes)
+        return true
+    }
+
+    /// Puts a fragment with the others of its datagram. True: that is whole now, and in the fragment's place.
+    private mutating func reassemble(_ packet: inout Packet, owner: Int, now: Instant) -> Bool {
+        guard let whole = reassembly.add(packet, owner: owner, now: now) else { return false }
+        // What was taken off in front is less than the tailroom.
+        guard whole.count <= Self.packetSizeMaximum else { return refuse(.reassembledTooLarge) }
+        packet.start.copyMemory(from: whole.start, byteCount: whole.count)
+        packet.count = whole.count
         return true
     }
 
@@ -99,6 +113,9 @@ extension PacketPath {
 
     /// Takes a packet that no session has to the tunnel that it belongs to.
     mutating func routeIntoTunnel(_ packet: inout Packet, now: Instant) -> Disposition {
+        if tunnels.asksPorts, FragmentReassembly.isFragment(packet) {
+            guard reassemble(&packet, owner: Self.insideOwner, now: now) else { return .done }
+        }
         guard let flow = PacketFlow(packet) else { return drop(.notIP) }
         guard let match = tunnels.lookUp(flow) else { return drop(.noSessionForAddress) }
         guard let place = tunnels.place(match.tunnel) else { return hold(packet, for: match, now: now) }
@@ -113,6 +130,10 @@ extension PacketPath {
         }
         if association.pointee.association.isUsedUp {
             return awaitSuccessor(packet, of: association, peer: place.peer, now: now)
+        }
+        // Transport mode protects whole datagrams (RFC 4301 section 7).
+        if association.pointee.use.mode == .transport, FragmentReassembly.isFragment(packet) {
+            guard reassemble(&packet, owner: Self.insideOwner, now: now) else { return .done }
         }
         trim(&packet)
         let mtuBytes = payloadMaximum(of: association, to: peer)

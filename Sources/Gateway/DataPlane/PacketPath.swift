@@ -86,6 +86,9 @@ struct PacketPath: ~Copyable {
     var strangersTold = 0
     var sessions = SlotTable<SessionEntry>()
     let compressor = PacketCompressor()
+    /// Datagrams whose ports count and that came in fragments, by the SA's number, or ``insideOwner``.
+    var reassembly = FragmentReassembly()
+    static let insideOwner = -1
     var random = RandomBlock()
     var drops = Counters<PacketPathDrop>()
     /// What could not be sealed: each also counts as ``PacketPathDrop/notEncrypted``.

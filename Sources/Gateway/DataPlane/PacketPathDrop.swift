@@ -56,6 +56,8 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case notInstalled
     /// A router's report that a packet was too large, one of too many.
     case tooManyPathMTUReports
+    /// A datagram whose fragments were put together, and that is larger than a slot.
+    case reassembledTooLarge
     /// It goes to an IPv6 address, and the machine has no IPv6, or its port 500 belongs to another worker.
     case noOuterSocket
     /// A message from the control loop for a peer or session that is gone.

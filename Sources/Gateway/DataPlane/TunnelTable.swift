@@ -42,6 +42,8 @@ final class TunnelTable: Sendable {
     private nonisolated(unsafe) let segments: UnsafeMutablePointer<Segment>
     private nonisolated(unsafe) let rulesOfTunnels: UnsafeMutablePointer<OuterHeaderRules>
     private let candidateCount: Int
+    /// Whether any of the traffic is of certain ports.
+    let asksPorts: Bool
     private let segmentsIPv4: Range<Int>
     private let segmentsIPv6: Range<Int>
     // Only atomic values stand there, which any thread may read and write.
@@ -62,6 +64,7 @@ final class TunnelTable: Sendable {
         self.segments = Self.memory(segments)
         self.candidates = Self.memory(candidates)
         candidateCount = candidates.count
+        asksPorts = all.contains { $0.selector.asksPorts }
         rulesOfTunnels = Self.memory(tunnels.map(\.rules))
         places = .allocate(capacity: max(1, tunnels.count))
         for number in tunnels.indices { (places + number).initialize(to: Atomic(0)) }
