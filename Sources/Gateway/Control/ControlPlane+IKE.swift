@@ -224,15 +224,17 @@ extension ControlPlane {
         _ identifier: PeerID, _ inboundSPI: UInt32, _ reason: IKEEndReason, now: Instant
     ) {
         let index = SecurityParameterIndex(inboundSPI)
-        indexes.release(index)
         guard let peer = peers[identifier],
             let position = peer.associations.firstIndex(where: { $0.inbound == index })
-        else { return }
+        else { return indexes.release(index) }
         // What is still to be said by this SA goes first.
         sendTunnelMessages()
         let association = peer.associations[position]
         peers[identifier]?.associations.remove(at: position)
-        put(.command(worker: peer.worker, .removeInbound(index)))
+        let ending = EndingInbound(
+            deadline: now + Self.inboundLingerDuration, peer: identifier, worker: peer.worker, index: index)
+        // Where it has others, it replaced this one in the midst of traffic.
+        if reason == .deletedByPeer, peer.associations.count > 1 { endingInbound.append(ending) } else { end(ending) }
         put(.command(worker: peer.worker, .removeOutbound(association.outbound, peer: peer.slot)))
         log.log(
             level: reason == .usedUp ? .notice : .debug,
@@ -243,6 +245,20 @@ extension ControlPlane {
                 "peer": "\(identifier)", "from": "\(peer.path.remote)", "in": "\(index)", "reason": "\(reason)",
             ])
         if let peer = peers[identifier] { tunnelLost(association, of: peer, now: now) }
+    }
+
+    /// Takes an inbound SA from its worker, and gives the SPI back.
+    private mutating func end(_ ending: EndingInbound) {
+        indexes.release(ending.index)
+        put(.command(worker: ending.worker, .removeInbound(ending.index)))
+    }
+
+    /// Ends what peers have deleted a while ago.
+    mutating func endInbound(now: Instant) {
+        while let first = endingInbound.first, first.deadline <= now {
+            endingInbound.removeFirst()
+            end(first)
+        }
     }
 
     /// A peer answers no R-U-THERE, and nothing else came from it either: data, LCP's and L2TP's messages count as signs of
@@ -263,6 +279,9 @@ extension ControlPlane {
         l2tp.peerEnded(identifier.rawValue, now: now)
         while let event = l2tp.pollEvent() { handle(event, now: now) }
         concludeDialIn(of: identifier, now: now)
+        // Its slot may have another owner soon.
+        for ending in endingInbound where ending.peer == identifier { end(ending) }
+        endingInbound.removeAll { $0.peer == identifier }
         if peer.isInstalled { put(.command(worker: peer.worker, .removePeer(slot: peer.slot))) }
         releasePeerSlot(peer.slot, worker: peer.worker)
         forgetPeerDeadline(identifier)

@@ -49,6 +49,11 @@ struct ControlPlane: ~Copyable {
     /// The tunnels, by their numbers: those of the file first, then those of the policy's rules.
     var configuredTunnels: [ConfiguredTunnel]
     var tunnelDeadlines = DeadlineHeap()
+    /// How long an SA that its peer has deleted still takes packets: those that came before the Delete may wait in another
+    /// socket's queue than it did.
+    static let inboundLingerDuration = Duration.milliseconds(200)
+    /// The SAs that take packets for as long, the earliest first.
+    var endingInbound: [EndingInbound] = []
     /// Whose path MTU was learned, and when it is to be forgotten, the earliest first.
     var pathMTUsLearned: [(deadline: Instant, peer: PeerID)] = []
     var clientSessions: [UInt64: ClientSession] = [:]
@@ -180,7 +185,7 @@ struct ControlPlane: ~Copyable {
         earliest(
             earliest(
                 earliest(ike.nextDeadline, l2tp.nextDeadline),
-                earliest(keepaliveDeadline, pathMTUsLearned.first?.deadline)),
+                earliest(keepaliveDeadline, earliest(endingInbound.first?.deadline, pathMTUsLearned.first?.deadline))),
             earliest(earliest(linkDeadlines.earliest, peerDeadlines.earliest), tunnelDeadlines.earliest))
     }
 
@@ -203,6 +208,7 @@ struct ControlPlane: ~Copyable {
         }
         if let due = keepaliveDeadline, due <= now { sendKeepalives(now: now) }
         forgetPathMTUs(now: now)
+        endInbound(now: now)
         settle(now: now)
     }
 

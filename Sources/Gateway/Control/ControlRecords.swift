@@ -175,6 +175,14 @@ enum SessionEnd: Equatable, CustomStringConvertible {
     }
 }
 
+/// An inbound SA that its peer has deleted, and when it is to be taken from its worker.
+struct EndingInbound {
+    let deadline: Instant
+    let peer: PeerID
+    let worker: Int
+    let index: SecurityParameterIndex
+}
+
 /// What the control plane wants done.
 enum ControlOutput: Sendable {
     /// An IKE message, without the non-ESP marker, from a port of ours.

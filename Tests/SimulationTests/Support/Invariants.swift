@@ -42,8 +42,9 @@ extension SimulatedGateway {
             if worker.path.peers.count != peers.count {
                 found.append("worker \(index) has \(worker.path.peers.count) peers of \(peers.count)")
             }
-            if worker.path.inboundTable.count != associations {
-                found.append("worker \(index) has \(worker.path.inboundTable.count) SAs of \(associations)")
+            let ending = plane.endingInbound.count { $0.worker == index }
+            if worker.path.inboundTable.count != associations + ending {
+                found.append("worker \(index) has \(worker.path.inboundTable.count) SAs, not \(associations + ending)")
             }
             for session in own where worker.path.sessions[session.slot]?.pointee.identifier != session.identifier {
                 found.append("session \(session.identifier) is not at its worker")
