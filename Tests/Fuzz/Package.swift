@@ -35,7 +35,8 @@ let package = Package(
             sources: [
                 "Entries.swift", "IKEPort.swift", "PacketPath.swift", "PacketPath+Clear.swift",
                 "PacketPath+Commands.swift",
-                "PacketPath+Tunnels.swift", "PacketPathDrop.swift", "RouteTable.swift", "SlotTable.swift",
+                "PacketPath+Tunnels.swift", "PacketPath+Waiting.swift", "PacketPathDrop.swift", "RouteTable.swift",
+                "SlotTable.swift",
                 "TunnelTable.swift", "WorkerMessages.swift",
             ],
             swiftSettings: room),

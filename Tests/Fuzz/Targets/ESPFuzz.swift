@@ -161,7 +161,9 @@ enum ESPFuzz {
         if plaintext.count < 2 { return (.badLength, nil) }
         if admitted.bytes >= admitted.limitBytes { return (.volumeExhausted, nil) }
         if let drop = admitted.check(authentic.sequence) { return (drop, nil) }
-        if model.check(authentic.sequence) != nil { return (.replayed, nil) }
+        // The packets before it in the batch count, too.
+        if model.bytes >= model.limitBytes { return (.volumeExhausted, nil) }
+        if let drop = model.check(authentic.sequence) { return (drop, nil) }
         model.seen.insert(authentic.sequence)
         model.highest = max(model.highest, authentic.sequence)
         let padLength = Int(plaintext[plaintext.count - 2])
