@@ -20,6 +20,8 @@ public struct OuterFields: Hashable, Sendable {
     public var headerLength: UInt8 = 0
     /// Whether the packet that is to be sent must not be fragmented on its way.
     public var doNotFragment = false
+    /// Whether the packet was put together of fragments: its sender cannot be asked for smaller ones.
+    public var isReassembled = false
     /// Whether the packet that is to be sent begins with its own IP header, which AH has authenticated.
     public var bringsHeader = false
 

@@ -192,6 +192,24 @@ struct PacketPathTunnelTests {
         #expect(opened.nextHeader == 17 && opened.bytes == Array(datagram[20...]))
     }
 
+    @Test("an IPv6 packet that came in fragments goes as a whole, its outer packet in fragments if need be")
+    func fragmentsOfIPv6() throws {
+        var selector = TrafficSelector(local: TunnelBench.range("fd01::", 48), remote: TunnelBench.range("fd02::", 48))
+        (selector.protocolNumber, selector.remotePort) = (17, 53)
+        let bench = try TunnelBench(selectors: [selector])
+        let whole = packetIPv6([0xfd, 1], [0xfd, 2], byteCount: 2040)
+        let pieces = [(0, 1000, 1), (1000, 2000, 0)].map { first, end, more in
+            Array(whole[..<4]) + be16(8 + end - first) + [44, 64] + Array(whole[8..<40]) + [17, 0]
+                + be16(first | more) + [0, 0, 0, 9] + Array(whole[(40 + first)..<(40 + end)])
+        }
+        #expect(bench.sendAndOpen(pieces[0]) == nil)
+        guard case .sendInUDP = bench.send(pieces[1]) else { return #expect(Bool(false), "it was not sent") }
+        #expect(!bench.batch[0].outer.doNotFragment)
+        #expect(bench.batch[0].count > 2040)
+        // One that came whole and does not fit is its sender's to make smaller.
+        guard case .tooLarge = bench.send(whole) else { return #expect(Bool(false), "its sender was not told") }
+    }
+
     @Test("a datagram that is larger than a slot when it is whole is dropped and counted")
     func fragmentsTooLarge() throws {
         var selector = TunnelBench.selector

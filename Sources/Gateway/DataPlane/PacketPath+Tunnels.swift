@@ -57,6 +57,7 @@ extension PacketPath {
         guard whole.count <= Self.packetSizeMaximum else { return refuse(.reassembledTooLarge) }
         packet.start.copyMemory(from: whole.start, byteCount: whole.count)
         packet.count = whole.count
+        packet.outer.isReassembled = true
         return true
     }
 
@@ -137,7 +138,9 @@ extension PacketPath {
         }
         trim(&packet)
         let mtuBytes = payloadMaximum(of: association, to: peer)
-        if packet.count > mtuBytes, association.pointee.use.mode == .tunnel {
+        // Who sent an IPv6 packet in fragments would send the same in smaller ones, which make the same packet here.
+        let isFinal = packet.outer.isReassembled && packet.byte(at: 0) >> 4 == 6
+        if packet.count > mtuBytes, association.pointee.use.mode == .tunnel, !isFinal {
             return .tooLarge(
                 .association(peer: place.peer, association.pointee.association.index), mtuBytes: mtuBytes)
         }
@@ -160,12 +163,16 @@ extension PacketPath {
         return association.pointee.payloadMaximum(budget, isIPv6: isIPv6)
     }
 
-    /// Puts an IP packet that fits into an SA of a tunnel.
+    /// Puts an IP packet into an SA of a tunnel. What does not fit is there only because it has to get through: its outer
+    /// packet may be fragmented.
     mutating func encapsulate(
         _ packet: inout Packet, by association: UnsafeMutablePointer<OutboundEntry>,
         to peer: UnsafeMutablePointer<PeerEntry>
     ) -> Disposition {
         packet.outer = tunnels.rules(association.pointee.use.tunnel).fields(for: packet)
+        if packet.outer.doNotFragment, packet.count > payloadMaximum(of: association, to: peer) {
+            packet.outer.doNotFragment = false
+        }
         if association.pointee.use.mode == .tunnel {
             let isIPv4 = packet.byte(at: 0) >> 4 == 4
             return seal(&packet, nextHeader: isIPv4 ? IPProtocol.ipv4 : IPProtocol.ipv6, by: association, to: peer)

@@ -42,6 +42,8 @@ final class Worker {
     static let batchCapacity = 64
     /// How many packets may wait between two workers.
     static let ringCapacity = 512
+    /// Goes with a packet that was put together of fragments.
+    private static let reassembledTag: UInt64 = 1
     /// How many reports about the size of packets are looked at within ``pathMTUReportsInterval``.
     static let pathMTUReportsMaximum = 32
     static let pathMTUReportsInterval = Duration.seconds(1)
@@ -251,7 +253,9 @@ final class Worker {
         for ring in ports.fromOthers {
             guard let ring, !ring.isEmpty else { continue }
             batch.reset()
-            while ring.pop(into: &batch) != nil {}
+            while let tag = ring.pop(into: &batch) {
+                batch[batch.count - 1].outer.isReassembled = tag == Self.reassembledTag
+            }
             sendBatch(now: now)
             // What did not fit the batch is taken in the next round, after the other sources had theirs.
             if !ring.isEmpty { handle.waker.wake() }
@@ -282,7 +286,9 @@ final class Worker {
 
     /// Returns the bit of the worker to be woken.
     private func handOver(_ packet: Packet, to worker: Int) -> UInt64 {
-        guard worker < ports.toOthers.count, let ring = ports.toOthers[worker], ring.push(packet) else {
+        guard worker < ports.toOthers.count, let ring = ports.toOthers[worker],
+            ring.push(packet, tag: packet.outer.isReassembled ? Self.reassembledTag : 0)
+        else {
             path.drops.count(.handOverFull)
             return 0
         }
