@@ -1,4 +1,5 @@
 import ESP
+import IKE
 import Testing
 import Wire
 
@@ -62,6 +63,21 @@ struct PathMTUTests {
         #expect(!Self.goesWhole(pair))
         pair.run(.seconds(300))
         #expect(Self.goesWhole(pair))
+        #expect(pair.gateways[0].plane.pathMTUsLearned.isEmpty)
+    }
+
+    @Test("what was said of the way to a peer is forgotten when it moves")
+    func move() throws {
+        let pair = try GatewayPair(GatewayPair.networks())
+        pair.send(GatewayPair.packet(from: 0, serial: 1), from: 0)
+        #expect(pair.run(atMost: .seconds(5)) { $0.serials(1) == [1] })
+        let peer = try #require(pair.gateways[0].plane.peers.values.first)
+        let report = try Self.report(try #require(peer.associations.first?.outbound.value), from: 0, mtuBytes: 1000)
+        pair.tell(0) { $0.receive(.tooLargeForPath(report), now: $1) }
+        var path = peer.path
+        path.remote.port = 4501
+        pair.tell(0) { $0.receive(.peerMoved(peer: peer.identifier.rawValue, path: path), now: $1) }
+        #expect(pair.gateways[0].plane.peers.values.first?.pathMTUBytes == 1500)
         #expect(pair.gateways[0].plane.pathMTUsLearned.isEmpty)
     }
 

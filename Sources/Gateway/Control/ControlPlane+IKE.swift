@@ -310,6 +310,7 @@ extension ControlPlane {
             "client moved",
             metadata: ["peer": "\(identifier)", "to": "\(path.remote)", "user": "\(userName(of: identifier))"])
         peers[identifier]?.path = path
+        pathHasChanged(of: identifier)
         endClearPeers(at: path.remote.address, now: now)
         let port = known.encapsulation == .udpOfIKE ? IKEPort.plain : IKEPort.encapsulated
         ike.peerMoved(
@@ -327,6 +328,7 @@ extension ControlPlane {
         let moved = OuterPath(remote: path.remote, local: path.local.address)
         guard peer.path != moved else { return }
         peers[identifier]?.path = moved
+        pathHasChanged(of: identifier)
         endClearPeers(at: moved.remote.address, now: now)
         put(
             .command(

@@ -20,6 +20,20 @@ extension ControlPlane {
             pathMTUsLearned.append((now + PathMTU.lifetime, peer.identifier))
         }
         publishPathMTU(of: peer.identifier)
+        log.info(
+            "a router says how large packets to a peer may be",
+            metadata: ["peer": "\(peer.path.remote)", "bytes": "\(report.mtuBytes)"])
+    }
+
+    /// A peer is somewhere else: what was known of the way to it is of another one.
+    mutating func pathHasChanged(of identifier: PeerID) {
+        guard let peer = peers[identifier], peer.isInstalled else { return }
+        if peer.pathMTU.mtuBytes != nil {
+            peers[identifier]?.pathMTU = PathMTU()
+            pathMTUsLearned.removeAll { $0.peer == identifier }
+            publishPathMTU(of: identifier)
+        }
+        put(.findPathMTU(identifier, peer.path))
     }
 
     /// What the system takes on the way to a peer; nil where it does not say.
@@ -47,7 +61,6 @@ extension ControlPlane {
         guard let peer = peers[identifier] else { return }
         let bytes = peer.pathMTUBytes ?? PeerEntry.pathMTUBytesDefault
         put(.command(worker: peer.worker, .setPathMTU(peer: peer.slot, bytes: bytes)))
-        log.info("path MTU", metadata: ["peer": "\(peer.path.remote)", "bytes": "\(bytes)"])
     }
 }
 
