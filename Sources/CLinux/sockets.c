@@ -9,7 +9,6 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 _Static_assert(sizeof(struct culvert_filter_instruction) == sizeof(struct sock_filter), "one layout");
 _Static_assert(sizeof(struct culvert_credentials) == sizeof(struct ucred), "one layout");
@@ -68,32 +67,6 @@ int culvert_set_traffic_class_information(int descriptor, uint8_t version) {
 int culvert_set_header_included(int descriptor) { return set_flag(descriptor, IPPROTO_IP, IP_HDRINCL, 1); }
 
 int culvert_set_mark(int descriptor, uint32_t mark) { return set_flag(descriptor, SOL_SOCKET, SO_MARK, (int)mark); }
-
-int culvert_path_mtu(uint8_t version, uint64_t remote_high, uint64_t remote_low, uint64_t local_high, uint64_t local_low,
-                     uint32_t mark) {
-    int descriptor = culvert_socket(version, false, 0);
-    if (descriptor < 0) return descriptor;
-    if (mark) culvert_set_mark(descriptor, mark);
-    int mtu = 0;
-    socklen_t length = sizeof mtu;
-    int failed = local_high | local_low ? culvert_bind(descriptor, version, local_high, local_low, 0) : 0;
-    if (failed == 0 && version == 6) {
-        struct sockaddr_in6 name = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
-        remote_high = htobe64(remote_high);
-        remote_low = htobe64(remote_low);
-        memcpy(name.sin6_addr.s6_addr, &remote_high, sizeof remote_high);
-        memcpy(name.sin6_addr.s6_addr + 8, &remote_low, sizeof remote_low);
-        failed = result(connect(descriptor, (struct sockaddr *)&name, sizeof name));
-        if (failed == 0) failed = result(getsockopt(descriptor, IPPROTO_IPV6, IPV6_MTU, &mtu, &length));
-    } else if (failed == 0) {
-        struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(9)};
-        name.sin_addr.s_addr = htonl((uint32_t)remote_low);
-        failed = result(connect(descriptor, (struct sockaddr *)&name, sizeof name));
-        if (failed == 0) failed = result(getsockopt(descriptor, IPPROTO_IP, IP_MTU, &mtu, &length));
-    }
-    close(descriptor);
-    return failed < 0 ? failed : mtu;
-}
 
 int culvert_accept_too_large_only(int descriptor, uint8_t version) {
     if (version == 6) {

@@ -40,8 +40,6 @@ int culvert_bind(int descriptor, uint8_t version, uint64_t high, uint64_t low, u
 // The port that the socket is bound to.
 int culvert_bound_port(int descriptor);
 int culvert_set_reuse_port(int descriptor);
-// Turns an address into that of ours that packets with `mark` to it leave from.
-int culvert_source_address(uint8_t version, uint64_t *high, uint64_t *low, uint32_t mark);
 // Tells the local address of every packet that comes in.
 int culvert_set_packet_information(int descriptor, uint8_t version);
 // Tells DSCP and ECN of every packet that comes in.
@@ -50,7 +48,10 @@ int culvert_set_traffic_class_information(int descriptor, uint8_t version);
 int culvert_set_header_included(int descriptor);
 // Marks what is sent, for the system's routing rules (CAP_NET_ADMIN or CAP_NET_RAW).
 int culvert_set_mark(int descriptor, uint32_t mark);
-// The size of packet that the system believes to fit the way from one address to another, without asking the network.
+// What the system's routes and rules say of packets with `mark` (0: none) to an address; nothing is sent.
+// Turns the address into that of ours that they leave from.
+int culvert_source_address(uint8_t version, uint64_t *high, uint64_t *low, uint32_t mark);
+// How large they may be, from an address of ours (0: any), without asking the network.
 int culvert_path_mtu(uint8_t version, uint64_t remote_high, uint64_t remote_low, uint64_t local_high, uint64_t local_low,
                      uint32_t mark);
 // A raw socket for ICMP lets in only what tells that a packet was too large.
