@@ -18,6 +18,8 @@ public enum IPProtocol {
     public static let routing: UInt8 = 43
     /// The fragment header of IPv6.
     public static let fragment: UInt8 = 44
+    /// RSVP.
+    public static let rsvp: UInt8 = 46
     /// ESP.
     public static let esp: UInt8 = 50
     /// AH.

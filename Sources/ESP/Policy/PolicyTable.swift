@@ -310,8 +310,8 @@ public struct PolicyTable: Sendable {
 
     static let ikePort: UInt16 = 500
     static let encapsulatedPort: UInt16 = 4500
-    static let kerberosPort: UInt16 = 88
-    static let rsvp: UInt8 = 46
+    /// Kerberos' port in UDP and TCP (RFC 4120 section 7.2).
+    public static let kerberosPort: UInt16 = 88
 
     /// Whether it is what carries or makes SAs: ESP, AH, IKE, from or to us. Blocking it would block all.
     private func isIPsecItself(_ flow: PacketFlow) -> Bool {
@@ -337,7 +337,7 @@ public struct PolicyTable: Sendable {
             if address.high >> 56 == 0xff { return .isMulticast }
         }
         guard !isTunnel else { return nil }
-        if flow.protocolNumber == Self.rsvp { return .isRSVP }
+        if flow.protocolNumber == IPProtocol.rsvp { return .isRSVP }
         if flow.protocolNumber == IPProtocol.udp,
             flow.destinationPort == Self.ikePort || flow.sourcePort == Self.ikePort
         {

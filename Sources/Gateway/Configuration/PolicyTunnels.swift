@@ -286,11 +286,11 @@ extension TrafficSelector {
             TrafficSelector(
                 local: self.local, remote: self.remote, protocolNumber: number, localPort: local, remotePort: remote)
         }
-        let udp = IPProtocol.udp
+        let (udp, kerberos) = (IPProtocol.udp, PolicyTable.kerberosPort)
         let parts =
-            [all(IPProtocol.esp), all(IPProtocol.ah), all(46), all(udp, local: 500), all(udp, local: 4500)]
-            + [all(udp, remote: 500)]
-            + [udp, IPProtocol.tcp].flatMap { [all($0, local: 88), all($0, remote: 88)] }
+            [all(IPProtocol.esp), all(IPProtocol.ah), all(IPProtocol.rsvp)]
+            + [all(udp, local: IKEPort.plain), all(udp, local: IKEPort.encapsulated), all(udp, remote: IKEPort.plain)]
+            + [udp, IPProtocol.tcp].flatMap { [all($0, local: kerberos), all($0, remote: kerberos)] }
         return parts.compactMap(intersection)
     }
 

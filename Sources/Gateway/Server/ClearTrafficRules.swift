@@ -85,16 +85,18 @@ extension PolicyTable {
             parts.append(part)
         }
         let mayBe = { (number: UInt8) in selector.protocolNumber == nil || selector.protocolNumber == number }
-        if mayBe(46), selector.localPort == nil, selector.remotePort == nil {
+        if mayBe(IPProtocol.rsvp), selector.localPort == nil, selector.remotePort == nil {
             var part = selector
-            part.protocolNumber = 46
+            part.protocolNumber = IPProtocol.rsvp
             parts.append(part)
         }
+        let kerberos = PolicyTable.kerberosPort
         for number in [IPProtocol.udp, IPProtocol.tcp] where mayBe(number) {
-            for isLocal in [true, false] where (isLocal ? selector.localPort : selector.remotePort) ?? 88 == 88 {
+            for isLocal in [true, false]
+            where (isLocal ? selector.localPort : selector.remotePort) ?? kerberos == kerberos {
                 var part = selector
                 part.protocolNumber = number
-                if isLocal { part.localPort = 88 } else { part.remotePort = 88 }
+                if isLocal { part.localPort = kerberos } else { part.remotePort = kerberos }
                 parts.append(part)
             }
         }
