@@ -29,8 +29,6 @@ public class DatagramSocket: Pollable {
         case removed
         /// An IPv4 header comes in with the packet: it stays right in front.
         case kept
-        /// The system takes the IPv6 header away; one that says the same is put in front.
-        case rebuilt(nextHeader: UInt8)
     }
 
     init(
@@ -65,28 +63,9 @@ public class DatagramSocket: Pollable {
     public final func receive(into batch: inout PacketBatch) -> Int {
         switch header {
         case .none: return incoming.receive(from: descriptor, into: &batch, lead: 0, drops: &drops)
-        case .rebuilt(let nextHeader):
-            let first = batch.count
-            let received = incoming.receive(from: descriptor, into: &batch, lead: 0, drops: &drops)
-            for index in first..<first + received { Self.rebuildHeader(of: &batch[index], nextHeader: nextHeader) }
-            return received
         case .removed: return receiveBehindHeaders(into: &batch, keeping: false)
         case .kept: return receiveBehindHeaders(into: &batch, keeping: true)
         }
-    }
-
-    /// AH covers of an IPv6 header what cannot change on the way (RFC 4302 section 3.3.3.1.2.1), and that is all known.
-    private static func rebuildHeader(of packet: inout Packet, nextHeader: UInt8) {
-        packet.path.remote.port = 0
-        guard case .v6(let source) = packet.path.remote.address, case .v6(let destination) = packet.path.local else {
-            return
-        }
-        let payload = packet.count
-        packet.prependIPv6Header(
-            nextHeader: nextHeader, from: source, to: destination, trafficClass: packet.outer.trafficClass)
-        packet.removeFirst(IPv6Header.length)
-        packet.count = payload
-        packet.outer.headerLength = UInt8(IPv6Header.length)
     }
 
     private func receiveBehindHeaders(into batch: inout PacketBatch, keeping: Bool) -> Int {

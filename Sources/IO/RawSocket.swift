@@ -12,8 +12,8 @@ public final class RawSocket: DatagramSocket {
     /// The kernel gives every raw socket of the protocol a copy of each packet: with several workers, each calls
     /// ``accept(only:by:)``.
     ///
-    /// - Parameter keepsHeader: The IP header of what comes in stays right in front of the packet, for AH: `outer.headerLength`
-    ///   tells its length. One of IPv6 is without extension headers, which the kernel keeps to itself.
+    /// - Parameter keepsHeader: The IPv4 header of what comes in stays right in front of the packet, for AH:
+    ///   `outer.headerLength` tells its length. That of IPv6 the kernel keeps to itself.
     public init(
         protocol number: UInt8, version: UInt8 = 4, keepsHeader: Bool = false, batchCapacity: Int = 64
     ) throws(SystemError) {
@@ -23,8 +23,7 @@ public final class RawSocket: DatagramSocket {
             advice: returned == -EPERM ? "raw sockets need the capability CAP_NET_RAW" : nil)
         let socket = FileDescriptor(owning: descriptor)
         self.version = version
-        let header: ReceivedHeader =
-            version == 6 ? (keepsHeader ? .rebuilt(nextHeader: number) : .none) : (keepsHeader ? .kept : .removed)
+        let header: ReceivedHeader = version == 6 ? .none : keepsHeader ? .kept : .removed
         try super.init(socket: socket, version: version, header: header, batchCapacity: batchCapacity)
     }
 
