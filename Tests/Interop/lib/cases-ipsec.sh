@@ -85,7 +85,15 @@ case_networks() {
             done
         done
     done
-    DETAILS=${DETAILS#; }
+    # By AH in IPv6, whose header the gateway does not see: the list of what it accepts is another one.
+    for PROTECTION in ah-sha1 ah-sha256; do
+        for client in strongswan libreswan; do
+            [ $LONG = yes ] || [ $client-$PROTECTION = strongswan-ah-sha256 ] || continue
+            joined $client guest 6 6 || return 1
+            in_guest direct 15 ipsec_down || because "cannot hang up: $ANSWER" || return 1
+        done
+    done
+    DETAILS=${DETAILS#; } PROTECTION=aes256-sha1
     guest_kill direct
     restart
 }

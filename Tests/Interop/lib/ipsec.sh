@@ -91,19 +91,21 @@ tunnels:
     start: $3
     mode: $([ "$2" = hosts ] && echo transport || echo tunnel)
 YAML
+    [[ $PROTECTION != ah-* ]] || echo "ah: {integrity: [${PROTECTION#ah-}]}"
 }
 
-# joined CLIENT STARTER OUTER INNER [SETTING]...: the guest's networks and the gateway's, by a tunnel over IPv4 or IPv6
-# (OUTER) for IPv4, IPv6 or several networks (INNER), that the guest or the gateway (STARTER) begins.
+# joined CLIENT STARTER OUTER INNER: the guest's networks and the gateway's, by a tunnel over IPv4 or IPv6
+# (OUTER) for IPv4, IPv6 or several networks (INNER), that the guest or the gateway (STARTER) begins; by PROTECTION.
+PROTECTION=aes256-sha1
 joined() {
     local client=$1 starter=$2 outer=$3 inner=$4 setup gateway=$GATEWAY_OUTER own=192.0.2.11 start=onDemand mode=tunnel
     [ "$inner" != hosts ] || mode=transport
-    shift 4
     [ "$outer" = 4 ] || gateway=$GATEWAY_OUTER_6 own=$GUEST_OUTER_6
     [ "$starter" = gateway ] || start=respond
     restart "$(tunnel_config "$outer" "$inner" $start)" && guests direct || return 1
     in_guest direct 15 'hang_up; networks_up' || because "$ANSWER" || return 1
-    setup=$(settings CLIENT="$client" MODE=$mode NETWORKS="${PAIRS[$inner]}" GATEWAY=$gateway ADDRESS=$own "$@")
+    setup=$(settings CLIENT="$client" MODE=$mode NETWORKS="${PAIRS[$inner]}" GATEWAY=$gateway ADDRESS=$own \
+        ESP_PROPOSALS=$PROTECTION)
     in_guest direct 20 "$setup $(printf 'ipsec_configure %q' "$PSK")" || because "$client: $ANSWER" || return 1
     if [ "$starter" = guest ]; then
         in_guest direct 40 "$setup ipsec_up" || because "$client: $ANSWER" || return 1
@@ -126,6 +128,6 @@ joined() {
         *) carried direct $OWN_INSIDE $SERVER_INSIDE ;;
     esac || return 1
     [ "$inner" != several ] || carried direct $OWN_INSIDE_SECOND $SERVER_INSIDE_SECOND || return 1
-    kernel_has direct "${ESP:-aes256-sha1}" $mode || return 1
-    DETAILS+="; $client, begun by the $starter, $inner in $outer"
+    kernel_has direct $PROTECTION $mode || return 1
+    DETAILS+="; $client, begun by the $starter, $inner in $outer by $PROTECTION"
 }
