@@ -222,6 +222,25 @@ struct PairTests {
         #expect(pair.isMirrored)
     }
 
+    @Test("a pair of three that goes at the limit: the newest waits for its proof all the same")
+    func limitDuringProof() throws {
+        var pair = Pair { configuration, _ in configuration.limits.securityAssociationsPerPeerMaximum = 3 }
+        pair.connect()
+        // A peer that takes long to install a pair sends by the one before.
+        pair.startTraffic(.milliseconds(20))
+        pair.rekey(0)
+        pair.run(for: .milliseconds(500))
+        let inUse = try #require(pair.sides[0].sending)
+        pair.stopTraffic()
+        pair.run(for: .milliseconds(50))
+        pair.rekey(0)
+        pair.run(for: .milliseconds(50))
+        #expect(pair.sides[0].inbound.count == 3 && pair.sides[0].sending == inUse)
+        pair.quickMode()
+        #expect(pair.sides[0].ended.map(\.reason) == [.replacedAtLimit])
+        #expect(pair.sides[0].sending == inUse)
+    }
+
     @Test("RESPONDER-LIFETIME is sent where ours is shorter, and both keep to it")
     func responderLifetime() {
         var pair = Pair { configuration, side in

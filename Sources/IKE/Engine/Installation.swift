@@ -224,6 +224,13 @@ extension IKEEngine {
     /// A pair has ended: where the peer deleted the one in use of two that replaced another, the other is used.
     mutating func promote(after ended: Child) {
         guard !ended.isPassive, ended.isConfirmed, !ended.isReplaced else { return }
+        // An older one that goes at a limit leaves the one in use as it is: its successor waits for its proof all the same.
+        let isOneInUse = (peers[ended.peer]?.children ?? []).contains { spi in
+            children[spi].map {
+                $0.isConfirmed && !$0.isPassive && !$0.isReplaced && $0.agreed.isSimilar(to: ended.agreed)
+            } ?? false
+        }
+        guard !isOneInUse else { return }
         let unproven = peers[ended.peer]?.children.last { spi in
             children[spi].map { $0.isUnproven && $0.agreed.isSimilar(to: ended.agreed) } ?? false
         }
