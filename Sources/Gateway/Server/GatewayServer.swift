@@ -154,7 +154,7 @@ final class GatewayServer {
     }
 
     /// What one worker is given, and what others need of it.
-    private struct Opened {
+    struct Opened {
         let ports: WorkerPorts
         let waker: Waker
         let senders: OuterSenders
@@ -204,7 +204,8 @@ final class GatewayServer {
         return try openOuterPorts(version: 6, workerCount: workerCount)
     }
 
-    private static func openPorts(workerCount: Int, tunnels: TUNDevice, log: Logger) throws -> [Opened] {
+    /// Opens what `workerCount` workers read and write.
+    static func openPorts(workerCount: Int, tunnels: TUNDevice, log: Logger) throws -> [Opened] {
         let four = try openOuterPorts(version: 4, workerCount: workerCount)
         let six = try openOuterPorts6(workerCount: workerCount, log: log)
         // The socket of port 500 is the first worker's.

@@ -416,10 +416,11 @@ struct TestInitiator {
 
     var mode: Int { isTranslated ? settings.numbers.mode : 2 }
 
-    mutating func startQuickMode(id: [UInt8]? = nil, now: Instant) {
+    /// - Parameter spi: By which we are to be sent to; without, one that nobody looks at.
+    mutating func startQuickMode(id: [UInt8]? = nil, spi: [UInt8]? = nil, now: Instant) {
         guard let keys else { return }
         let id = id ?? generator.bytes(4)
-        let spi = [0xc0] + generator.bytes(3)
+        let spi = spi ?? [0xc0] + generator.bytes(3)
         let nonce = generator.bytes(settings.quickNonceLength)
         let pair = settings.quickGroup.flatMap { try? DiffieHellmanKeyPair.generate($0) }
         var list = [(type: 1, body: settings.quickOffer(spi, mode)), (type: 10, body: nonce)]

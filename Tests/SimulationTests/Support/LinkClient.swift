@@ -13,6 +13,9 @@ struct LinkClient {
         var isOpen: Bool { isAcknowledged && hasAcknowledged }
     }
 
+    /// How it can prove who it is: by CHAP, with MS-CHAPv2's algorithm (RFC 2759 section 4).
+    private static let authentication: [UInt8] = [0xc2, 0x23, 0x81]
+
     enum Stage { case establish, authenticate, network, up, ended }
 
     let user: String
@@ -111,6 +114,8 @@ struct LinkClient {
             end()
         case 9: send(0xc021, 10, identifier, magicNumber)
         case 10: break
+        case 1 where Self.options(body).contains { $0.type == 3 && $0.data != Self.authentication }:
+            send(0xc021, 3, identifier, [3, 5] + Self.authentication)
         default:
             guard stage != .ended else { return }
             let wasOpen = lcp.isOpen
