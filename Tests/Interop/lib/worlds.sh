@@ -1,0 +1,209 @@
+# Worlds for throughput: for each gateway that is compared one of its own, so that they can be measured in turn. Sourced, never
+# run.
+#
+#   [load] 192.0.2.200 --- 192.0.2.1 [gateway] 10.99.0.1 --- 10.99.0.2 [inside]
+#
+# Every address of CLIENTS_OUTER and of CLIENTS_INNER is the load namespace's own, every one of SERVERS the inside one's: the
+# client with the n-th inner address talks to the n-th server (culvert-bench load).
+
+CLIENTS_OUTER=10.64.0.0/12
+CLIENTS_INNER=172.16.0.0/16
+INNER_LOCAL=172.16.0.1
+INNER_POOL=172.16.0.10-172.16.255.250
+SERVERS=172.24.0.0/16
+LOAD_INTERFACE=load
+# How long clients may take to come in, and a server of the peer to start.
+LOAD_SECONDS=60
+PEER_SECONDS=20
+
+RUN_PREFIX=$PREFIX
+declare -A WORLD_PID LOAD_PID LOAD_INPUT IPERF_PIDS
+declare -a WORLDS
+
+# world NAME: what follows is about this one.
+world() {
+    WORLD=$1
+    PREFIX=$RUN_PREFIX-$1
+    WORK=$RUN_WORK/$1
+    SOCKET=$WORK/culvert.sock
+    GATEWAY_PID=${WORLD_PID[$1]:-}
+}
+
+# world_add NAME: its namespaces, without a gateway.
+world_add() {
+    WORLDS+=("$1")
+    world "$1"
+    mkdir "$WORK"
+    local name
+    for name in load gateway inside; do network_add $name; done
+    network_link load wan gateway wan
+    network_link inside lan gateway lan
+    ip_in load addr add "$ROUTER_A/24" dev wan
+    ip_in gateway addr add "$GATEWAY_OUTER/24" dev wan
+    ip_in gateway addr add "$GATEWAY_INSIDE/24" dev lan
+    ip_in inside addr add "$SERVER_INSIDE/24" dev lan
+    ip_in load route add local "$CLIENTS_OUTER" dev lo
+    ip_in load route add local "$CLIENTS_INNER" dev lo
+    ip_in inside route add local "$SERVERS" dev lo
+    ip_in inside route add default via "$GATEWAY_INSIDE"
+    ip_in gateway route add "$CLIENTS_OUTER" via "$ROUTER_A"
+    ip_in gateway route add "$SERVERS" via "$SERVER_INSIDE"
+    in_ns gateway sysctl -qw net.ipv4.ip_forward=1
+}
+
+# The gateway's configuration, instead of the one for real clients.
+gateway_config() {
+    cat <<YAML
+psk: "$PSK"
+users:
+  - {name: $ALICE, password: $ALICE_PASSWORD}
+l2tp: {network: $CLIENTS_INNER, local: $INNER_LOCAL, pool: $INNER_POOL}
+masquerade: false
+YAML
+    printf '%s\n' "$GATEWAY_EXTRA"
+}
+# world_gateway [MORE-CONFIGURATION]: starts Culvert.
+world_gateway() {
+    GATEWAY_EXTRA=${1:-}
+    gateway_start || die "$WHY"
+    WORLD_PID[$WORLD]=$GATEWAY_PID
+}
+
+# world_softether: starts SoftEther VPN Server. What it writes goes into the run's folder, by mounts that only it sees; it gives
+# addresses of its own DHCP server and hands packets to the kernel by a bridge to a TAP interface.
+world_softether() {
+    mkdir "$WORK"/{db,run,log}
+    softether_launch
+    # Bound to all addresses it takes 0.0.0.0 for its own, and so for its name in IKE.
+    within $PEER_SECONDS grep -q 'string ListenIP' "$WORK/db/vpn_server.config" || die "SoftEther writes no configuration"
+    end_process "$GATEWAY_PID"
+    sed -i "s/string ListenIP .*/string ListenIP $GATEWAY_OUTER/" "$WORK/db/vpn_server.config"
+    softether_launch
+    printf '%s\n' "ServerPasswordSet $ALICE_PASSWORD" >"$WORK/commands"
+    softether_command >"$WORK/commands.log" 2>&1 || die "SoftEther: $(tail -n1 "$WORK/commands.log")"
+    cat >"$WORK/commands" <<COMMANDS
+HubCreate BENCH /PASSWORD:$ALICE_PASSWORD
+IPsecEnable /L2TP:yes /L2TPRAW:no /ETHERIP:no /PSK:$SHORT_PSK /DEFAULTHUB:BENCH
+BridgeCreate BENCH /DEVICE:bench /TAP:yes
+Hub BENCH
+UserCreate $ALICE /GROUP:none /REALNAME:none /NOTE:none
+UserPasswordSet $ALICE /PASSWORD:$ALICE_PASSWORD
+DhcpSet /START:${INNER_POOL%-*} /END:${INNER_LOCAL%.*}.250 /MASK:255.255.0.0 /EXPIRE:7200 /GW:$INNER_LOCAL /DNS:$INNER_LOCAL /DNS2:none /DOMAIN:none /LOG:no
+SecureNatHostSet /MAC:none /IP:${INNER_LOCAL%.*}.2 /MASK:255.255.0.0
+SecureNatEnable
+NatDisable
+COMMANDS
+    softether_command "/PASSWORD:$ALICE_PASSWORD" >>"$WORK/commands.log" 2>&1 || die "SoftEther: $(tail -n1 "$WORK/commands.log")"
+    within $PEER_SECONDS softether_bridged || die "SoftEther makes no TAP interface"
+    ip_in gateway addr add "$INNER_LOCAL/16" dev tap_bench
+    ip_in gateway link set tap_bench up
+    WORLD_PID[$WORLD]=$GATEWAY_PID
+}
+SHORT_PSK=benchmark # SoftEther's, which takes nine characters of it
+softether_launch() {
+    # Where the package has its folders.
+    mkdir -p /var/lib/softether /var/log/softether /run/softether
+    ip netns exec "$PREFIX-gateway" unshare --mount --pid --fork --kill-child=KILL --mount-proc bash -c '
+        cd "$1" && mount --bind db /var/lib/softether && mount --bind run /run/softether &&
+        mount --bind log /var/log/softether && exec /usr/libexec/softether/vpnserver/vpnserver execsvc' - "$WORK" \
+        >>"$WORK/gateway.log" 2>&1 </dev/null &
+    GATEWAY_PID=$!
+    within $PEER_SECONDS softether_listens || die "SoftEther does not start: $(tail -n1 "$WORK/gateway.log")"
+}
+softether_listens() { in_ns gateway ss -Hlnt 'sport = :5555' | grep -q .; }
+softether_bridged() { ip_in gateway link show tap_bench >/dev/null 2>&1; }
+softether_command() { in_ns gateway timeout 60 vpncmd "$GATEWAY_OUTER:5555" /SERVER "$@" "/IN:$WORK/commands"; }
+
+# world_load SUITE CLIENTS [OPTION...]: dials clients in, and waits until they are.
+world_load() {
+    local suite=$1 clients=$2 psk=$PSK
+    shift 2
+    [ ! -e "$WORK/commands" ] || psk=$SHORT_PSK
+    mkfifo "$WORK/load.input"
+    ip netns exec "$PREFIX-load" "$BENCH" load --gateway "$GATEWAY_OUTER" --suite "$suite" --clients "$clients" \
+        --outer "$CLIENTS_OUTER" --inner "$CLIENTS_INNER" --servers "$SERVERS" --interface $LOAD_INTERFACE \
+        --psk "$psk" --user $ALICE --password $ALICE_PASSWORD --addresses "$WORK/clients" "$@" \
+        <"$WORK/load.input" >"$WORK/load.log" 2>&1 &
+    LOAD_PID[$WORLD]=$!
+    # It runs until this is closed.
+    exec {LOAD_INPUT[$WORLD]}>"$WORK/load.input"
+    within $LOAD_SECONDS load_settled
+    [ -s "$WORK/clients" ] && [ "$(wc -l <"$WORK/clients")" = "$clients" ] ||
+        die "$WORLD: not all clients come in: $(tail -n1 "$WORK/load.log")"
+    ip_in load route add "$SERVERS" dev $LOAD_INTERFACE
+}
+load_settled() { [ -e "$WORK/clients" ] || ! kill -0 "${LOAD_PID[$WORLD]}" 2>/dev/null; }
+
+# User and system time of all that runs in the gateway's namespace, in microseconds, what the kernel does for it in its system
+# calls included.
+gateway_microseconds() {
+    local fields pid ticks=0
+    for pid in $(ip netns pids "$PREFIX-gateway"); do
+        fields=$(<"/proc/$pid/stat")
+        read -ra fields <<<"${fields##*) }"
+        ticks=$((ticks + fields[11] + fields[12]))
+    done
+    echo $((ticks * (1000000 / $(getconf CLK_TCK))))
+}
+# Inner packets that the gateway's sessions have moved, both ways; 0 where it does not tell.
+gateway_packets() {
+    local count
+    count=$(sessions 2>/dev/null | awk '{ sum += $9 + $10 } END { print sum + 0 }')
+    echo "${count:-0}"
+}
+
+# world_servers CLIENTS: an iperf3 server for each client that is to move something.
+world_servers() {
+    local number=0 inner server
+    while read -r inner server; do
+        # Told its address, it answers UDP from it.
+        ip netns exec "$PREFIX-inside" iperf3 -s -B "$server" -p $((5201 + number)) >"$WORK/server.$number" 2>&1 </dev/null &
+        IPERF_PIDS[$WORLD]+="$! "
+        number=$((number + 1))
+    done < <(head -n "$1" "$WORK/clients")
+}
+
+# What is needed from the host.
+require_worlds() {
+    [ "$(id -u)" = 0 ] || die "must be root: network namespaces and TUN devices are needed"
+    local tool
+    export PATH=$PATH:/usr/sbin:/sbin
+    for tool in ip ss iperf3 unshare sysctl /usr/bin/python3; do
+        command -v $tool >/dev/null || die "no $tool: run scripts/install-packages test"
+    done
+    [ -x "$CULVERT" ] && [ -x "$BENCH" ] || die "build first: swift build -c release"
+    [ -c /dev/net/tun ] || modprobe tun 2>/dev/null
+    network_sweep
+}
+
+# world_iperf KIND CLIENTS SECONDS FILE: moves packets; KIND is tcp-up, tcp-down, udp-up or udp-down, up being from the client. Prints
+# microseconds of the gateway and inner packets; what each client says is in FILE.N.
+world_iperf() {
+    local options=(-t "$3" -J) number pids=() inner server before packets
+    case $1 in *-down) options+=(-R) ;; esac
+    case $1 in udp-*) options+=(-u -b 0 -l "$UDP_BYTES") ;; esac
+    packets=$(gateway_packets)
+    before=$(gateway_microseconds)
+    for ((number = 0; number < $2; number++)); do
+        read -r inner server < <(sed -n "$((number + 1))p" "$WORK/clients")
+        ip netns exec "$PREFIX-load" timeout $(($3 + 20)) iperf3 -c "$server" -B "$inner" -p $((5201 + number)) \
+            "${options[@]}" >"$4.$number" 2>&1 </dev/null &
+        pids+=($!)
+    done
+    for number in "${!pids[@]}"; do
+        wait "${pids[number]}" || die "$WORLD, $1: iperf3 failed: $(grep -m1 error "$4.$number")"
+    done
+    echo "$(($(gateway_microseconds) - before)) $(($(gateway_packets) - packets))"
+}
+UDP_BYTES=1300 # of payload, so that packets fit every tunnel
+
+worlds_down() {
+    local pid name
+    for name in "${WORLDS[@]}"; do
+        world "$name"
+        for pid in ${IPERF_PIDS[$name]:-} ${LOAD_PID[$name]:-} ${GATEWAY_PID:-}; do end_process "$pid"; done
+        for pid in load gateway inside; do ip netns del "$PREFIX-$pid" 2>/dev/null; done
+    done
+    PREFIX=$RUN_PREFIX
+    WORK=$RUN_WORK
+}
