@@ -43,12 +43,20 @@ test: swift ## run all tests: unit, fuzz, real clients (about 20 minutes on two 
 	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
 	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT) --every 9
 
-bench: release ## measure ciphers, packet path, dial-ins, idle clients, then real clients (3 minutes after the build)
+bench: release ## measure everything: ciphers, path, dial-ins, throughput, scale, SoftEther beside it (35 minutes)
 	swift build -c release --product culvert-bench
-	@for part in crypto path dial memory; do .build/release/culvert-bench $$part --results bench-results; done
-	@scripts/install-packages test
+	@scripts/install-packages bench
+	@echo 'make: in memory: ciphers, packet path, many sessions, dial-ins, idle clients (2 minutes)'
+	@for part in crypto path scale dial memory; do .build/release/culvert-bench $$part --results bench-results; done
+	@echo 'make: dial-ins by UDP (1 minute), clients in User-Mode Linux (2 minutes)'
 	$(AS_ROOT) Tests/Interop/load --culvert $(CULVERT) --results bench-results
 	$(AS_ROOT) Tests/Interop/bench --culvert $(CULVERT)
+	@echo 'make: throughput against the same gateway without cryptography (9 minutes)'
+	$(AS_ROOT) Tests/Interop/throughput --culvert $(CULVERT)
+	@echo 'make: throughput against SoftEther VPN Server (3 minutes)'
+	$(AS_ROOT) Tests/Interop/throughput --culvert $(CULVERT) --kinds tcp-up,tcp-down --name peer cbc peer
+	@echo 'make: 1, 100 and 10000 sessions (7 minutes)'
+	$(AS_ROOT) Tests/Interop/scale --culvert $(CULVERT)
 
 lint: swift ## check formatting of Swift, syntax of scripts (about 20 seconds)
 	@scripts/lint

@@ -1,0 +1,191 @@
+import ArgumentParser
+import CBenchmark
+import Cryptography
+import ESP
+import Gateway
+import Wire
+
+/// What a worker's path costs when packets are those of many sessions: finding each, and its state out of the caches.
+struct Scale: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "The packet path of one worker with many sessions: packets of all of them in turn, and memory.")
+
+    @OptionGroup var options: MeasureOptions
+
+    @Option(help: ArgumentHelp("How many sessions.", valueName: "number"))
+    var sessions: [Int] = [1, 100, 10_000, 100_000]
+
+    @Option(help: ArgumentHelp("How large the inner IP packets are.", valueName: "bytes"))
+    var bytes = 1400
+
+    func validate() throws {
+        guard sessions.allSatisfy((1...PathInMemory.clientsMaximum).contains), (28...1400).contains(bytes) else {
+            throw ValidationError("--sessions is 1 to \(PathInMemory.clientsMaximum), --bytes 28 to 1400")
+        }
+    }
+
+    func run() throws {
+        let suites = NamedSuite.all.filter { ["aes256-gcm16", "aes256-sha1"].contains($0.name) }
+        // Making the sessions takes as long again.
+        options.announce("scale", figures: suites.count * sessions.count * 8)
+        var table = Table(columns: [
+            "suite", "sessions", "packets in a row", "in ns", "out ns", "in, rate to the first",
+            "out, rate to the first", "bytes for a session",
+        ])
+        for named in suites {
+            var first: (inbound: Double, outbound: Double)?
+            for count in sessions {
+                let before = culvert_heap_bytes()
+                var loop = try ScaleLoop(named, sessions: count, size: bytes)
+                let heap = Double(culvert_heap_bytes() - before) / Double(count)
+                for burst in count == 1 ? [batchCount] : [1, 16] {
+                    loop.burst = burst
+                    let inbound = loop.inbound(nanoseconds: options.nanoseconds).nanoseconds
+                    let outbound = loop.outbound(nanoseconds: options.nanoseconds).nanoseconds
+                    let reference = first ?? (inbound, outbound)
+                    first = reference
+                    table.rows.append([
+                        .text(named.name), .number(Double(count), digits: 0), .number(Double(burst), digits: 0),
+                        .number(inbound, digits: 0), .number(outbound, digits: 0),
+                        .number(reference.inbound / inbound, digits: 2),
+                        .number(reference.outbound / outbound, digits: 2), .number(heap, digits: 0),
+                    ])
+                }
+            }
+        }
+        table.show()
+        table.write("scale-path", to: options.results)
+    }
+}
+
+/// Packets of many clients through the path of one worker, each batch of others.
+private struct ScaleLoop: ~Copyable {
+    private static let server = IPv4Address(10, 0, 0, 9)
+    /// PPP's protocol field of one byte, L2TP's header of six, UDP's of eight.
+    private static let framing = 1 + 6 + 8
+
+    /// How many packets in a row are one client's.
+    var burst = 1
+    private let size: Int
+    private let count: Int
+    private var path: PathInMemory
+    private let suite: NamedSuite
+    private let inboundKeys: SuiteKeys
+    private var clients: SendingClients
+    private var batch = PacketBatch(capacity: batchCount, packetSizeMaximum: 4096)
+    private var random = RandomBlock()
+    private var next = 0
+
+    init(_ named: NamedSuite, sessions: Int, size: Int) throws {
+        let (inbound, outbound) = (named.keys(), named.keys())
+        let path = PathInMemory(
+            clients: sessions, protection: Protection(payload: named.suite),
+            inboundKeys: ProtectionKeys(payload: inbound), outboundKeys: ProtectionKeys(payload: outbound),
+            mtuBytes: 1400, batchCapacity: batchCount)
+        guard let path else { throw CryptographyError.wrongLength }
+        self.path = path
+        (self.size, count, suite, inboundKeys) = (size, sessions, named, inbound)
+        clients = SendingClients(count: sessions)
+    }
+
+    /// Whose the packet at `position` of a batch is.
+    private func client(_ position: Int) -> Int {
+        // Neighbours are not next to each other in memory either.
+        (next + position / burst) % count * 7919 % count
+    }
+
+    mutating func inbound(nanoseconds: UInt64) -> Figure {
+        Stopwatch.measure(nanoseconds: nanoseconds) { watch in
+            guard fillFromClients() else { fatalError("a client cannot send") }
+            watch.start()
+            let delivered = path.receive(&batch)
+            watch.stop()
+            guard delivered == batchCount else { fatalError("only \(delivered) packets were delivered") }
+            next += batchCount / burst
+            return batchCount
+        }
+    }
+
+    mutating func outbound(nanoseconds: UInt64) -> Figure {
+        Stopwatch.measure(nanoseconds: nanoseconds) { watch in
+            fill(&batch, count: size)
+            for position in 0..<batchCount {
+                store(&batch[position], from: Self.server, to: PathInMemory.clientAddress(client(position)))
+            }
+            watch.start()
+            let sent = path.send(&batch)
+            watch.stop()
+            guard sent == batchCount else { fatalError("only \(sent) packets were sent") }
+            next += batchCount / burst
+            return batchCount
+        }
+    }
+
+    /// An IPv4 header of UDP.
+    private func store(_ packet: inout Packet, from source: IPv4Address, to destination: IPv4Address) {
+        packet.store(UInt16(0x4500), at: 0)
+        packet.store(UInt16(size), at: 2)
+        packet.store(UInt32(0x4000), at: 4)
+        packet.store(UInt16(64 << 8 | UInt16(IPProtocol.udp)), at: 8)
+        packet.store(source.value, at: 12)
+        packet.store(destination.value, at: 16)
+    }
+
+    /// What clients send: packets in PPP, L2TP, UDP and ESP.
+    private mutating func fillFromClients() -> Bool {
+        fill(&batch, count: size)
+        for position in 0..<batchCount {
+            let client = client(position)
+            store(&batch[position], from: PathInMemory.clientAddress(client), to: Self.server)
+            batch[position].prepend(Self.framing)
+            let packet = batch[position]
+            packet.store(UInt16(1701), at: 0)
+            packet.store(UInt16(1701), at: 2)
+            packet.store(UInt16(packet.count), at: 4)
+            packet.store(UInt16(0), at: 6)
+            packet.store(UInt16(2), at: 8)
+            packet.store(PathInMemory.tunnel, at: 10)
+            packet.store(PathInMemory.session, at: 12)
+            packet.store(UInt8(0x21), at: 14)
+            guard clients.seal(&batch[position], by: client, suite, inboundKeys, &random) else { return false }
+            batch[position].path = PathInMemory.outerPath(client)
+        }
+        return true
+    }
+}
+
+/// The clients' ends of their SAs, each made when it sends first.
+private struct SendingClients: ~Copyable {
+    private let associations: UnsafeMutablePointer<UnsafeMutablePointer<OutboundSecurityAssociation>?>
+    private let count: Int
+
+    init(count: Int) {
+        self.count = count
+        associations = .allocate(capacity: count)
+        associations.initialize(repeating: nil, count: count)
+    }
+
+    deinit {
+        for client in 0..<count {
+            associations[client]?.deinitialize(count: 1)
+            associations[client]?.deallocate()
+        }
+        associations.deallocate()
+    }
+
+    mutating func seal(
+        _ packet: inout Packet, by client: Int, _ named: NamedSuite, _ keys: SuiteKeys, _ random: inout RandomBlock
+    ) -> Bool {
+        if associations[client] == nil {
+            guard
+                let made = try? OutboundSecurityAssociation(
+                    index: PathInMemory.inboundIndex(client), protection: Protection(payload: named.suite),
+                    keys: ProtectionKeys(payload: keys))
+            else { return false }
+            let memory = UnsafeMutablePointer<OutboundSecurityAssociation>.allocate(capacity: 1)
+            memory.initialize(to: made)
+            associations[client] = memory
+        }
+        return associations[client]?.pointee.seal(&packet, nextHeader: IPProtocol.udp, random: &random) == nil
+    }
+}
