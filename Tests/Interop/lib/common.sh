@@ -83,6 +83,7 @@ begin_run() {
     trap finish_run EXIT
     trap 'complain "interrupted; logs are kept in $WORK"; KEEP=yes; exit 130' INT TERM HUP
     guest_memory
+    guest_preload
     set -e
     network_up
     set +e

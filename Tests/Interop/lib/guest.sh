@@ -35,6 +35,7 @@ guest_start() { # NAME: begins to boot
     # TMPDIR is where the guest's memory lies, if /dev/shm is too small for it or forbids mapping it executable.
     ip netns exec "$PREFIX-$place" env ${GUEST_TMPDIR:+"TMPDIR=$GUEST_TMPDIR"} \
         unshare --pid --fork --kill-child=KILL --mount-proc bash -c '"$@"; exit' guest \
+        env ${GUEST_PRELOAD:+"LD_PRELOAD=$GUEST_PRELOAD"} \
         linux.uml mem=192M umid=guest "uml_dir=$job/uml" rootfstype=hostfs rootflags=/ ro "init=$job/init" \
         "INTEROP_JOB=$job" "INTEROP_LIBRESWAN=$LIBRESWAN" \
         "vec0:transport=tap,ifname=$name,depth=128,gro=1,mac=02:00:5e:10:00:0$number" \
@@ -101,6 +102,13 @@ guest_end() {
 in_guest() { # NAME SECONDS COMMANDS
     guest_begin "$1" "$3"
     guest_end "$1" "$2"
+}
+
+# What makes User-Mode Linux boot on a processor with AMX.
+guest_preload() {
+    grep -qw amx_tile /proc/cpuinfo || return 0
+    GUEST_PRELOAD=$WORK/xstate.so
+    cc -shared -fPIC -O2 -o "$GUEST_PRELOAD" "$here/lib/xstate.c" || die "lib/xstate.c cannot be built; guests would not boot"
 }
 
 # A guest's memory is a mapped file of its own: 192 MB for each.
