@@ -31,13 +31,16 @@ release: swift
 	@echo 'make: release build (about 3 minutes the first time, on two cores)'
 	swift build -c release --product culvert
 
-test: swift ## run all tests: unit, fuzz, real clients (about 20 minutes on two cores)
+test: swift ## run all tests: unit, instructions, fuzz, real clients (about 21 minutes on two cores)
 	@scripts/install-packages test
 	@echo 'make: debug build and unit tests (about 5 minutes the first time)'
 	swift build --build-tests
 	IKE_PAIR_SEEDS=$(PAIR_SEEDS) swift test --skip-build
 	@echo 'make: release build (about 3 minutes the first time)'
 	swift build -c release --product culvert
+	swift build -c release --product culvert-bench
+	@echo 'make: instructions of the packet path against Tests/Instructions/limits (half a minute)'
+	Tests/Instructions/run
 	@if [ -x Tests/Fuzz/run ]; then $(MAKE) fuzz; fi
 	@echo 'make: real clients against the release build (about 8 minutes)'
 	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
@@ -53,8 +56,9 @@ bench: release ## measure everything: ciphers, path, dial-ins, throughput, scale
 	$(AS_ROOT) Tests/Interop/bench --culvert $(CULVERT)
 	@echo 'make: throughput against the same gateway without cryptography (9 minutes)'
 	$(AS_ROOT) Tests/Interop/throughput --culvert $(CULVERT)
-	@echo 'make: throughput against SoftEther VPN Server (3 minutes)'
+	@echo 'make: throughput against SoftEther VPN Server by load clients and real ones (5 minutes)'
 	$(AS_ROOT) Tests/Interop/throughput --culvert $(CULVERT) --kinds tcp-up,tcp-down --name peer cbc peer
+	$(AS_ROOT) Tests/Interop/bench --culvert $(CULVERT) --peer 2
 	@echo 'make: 1, 100 and 10000 sessions (7 minutes)'
 	$(AS_ROOT) Tests/Interop/scale --culvert $(CULVERT)
 

@@ -6,7 +6,9 @@ struct Bench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "culvert-bench",
         abstract: "Measure what Culvert costs: ciphers, the packet path, dial-ins, idle clients.",
-        subcommands: [Crypto.self, Path.self, Dial.self, Memory.self, Scale.self, GatewayDial.self, Load.self])
+        subcommands: [
+            Crypto.self, Path.self, Scale.self, Dial.self, Memory.self, GatewayDial.self, Load.self, Instructions.self,
+        ])
 }
 
 /// Options that all have.

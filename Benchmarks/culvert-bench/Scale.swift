@@ -59,7 +59,7 @@ struct Scale: ParsableCommand {
 }
 
 /// Packets of many clients through the path of one worker, each batch of others.
-private struct ScaleLoop: ~Copyable {
+struct ScaleLoop: ~Copyable {
     private static let server = IPv4Address(10, 0, 0, 9)
     /// PPP's protocol field of one byte, L2TP's header of six, UDP's of eight.
     private static let framing = 1 + 6 + 8
@@ -98,7 +98,7 @@ private struct ScaleLoop: ~Copyable {
         Stopwatch.measure(nanoseconds: nanoseconds) { watch in
             guard fillFromClients() else { fatalError("a client cannot send") }
             watch.start()
-            let delivered = path.receive(&batch)
+            let delivered = receiveBatch()
             watch.stop()
             guard delivered == batchCount else { fatalError("only \(delivered) packets were delivered") }
             next += batchCount / burst
@@ -108,17 +108,31 @@ private struct ScaleLoop: ~Copyable {
 
     mutating func outbound(nanoseconds: UInt64) -> Figure {
         Stopwatch.measure(nanoseconds: nanoseconds) { watch in
-            fill(&batch, count: size)
-            for position in 0..<batchCount {
-                store(&batch[position], from: Self.server, to: PathInMemory.clientAddress(client(position)))
-            }
+            _ = fillFromServer()
             watch.start()
-            let sent = path.send(&batch)
+            let sent = sendBatch()
             watch.stop()
             guard sent == batchCount else { fatalError("only \(sent) packets were sent") }
             next += batchCount / burst
             return batchCount
         }
+    }
+
+    /// A batch inwards. Tests/Instructions/run finds this function and the next by their names.
+    @inline(never)
+    mutating func receiveBatch() -> Int { path.receive(&batch) }
+
+    /// A batch outwards.
+    @inline(never)
+    mutating func sendBatch() -> Int { path.send(&batch) }
+
+    /// What the server sends.
+    mutating func fillFromServer() -> Bool {
+        fill(&batch, count: size)
+        for position in 0..<batchCount {
+            store(&batch[position], from: Self.server, to: PathInMemory.clientAddress(client(position)))
+        }
+        return true
     }
 
     /// An IPv4 header of UDP.
@@ -132,7 +146,7 @@ private struct ScaleLoop: ~Copyable {
     }
 
     /// What clients send: packets in PPP, L2TP, UDP and ESP.
-    private mutating func fillFromClients() -> Bool {
+    mutating func fillFromClients() -> Bool {
         fill(&batch, count: size)
         for position in 0..<batchCount {
             let client = client(position)
