@@ -80,12 +80,13 @@ probe() {
 
 # ppp_configure USER PASSWORD [PPPD OPTION]...
 # lcp-restart, lcp-max-terminate: pppd repeats itself after 1 s and not after 3, and says goodbye once and not twice,
-# which makes dialling in and hanging up faster.
+# which makes dialling in and hanging up faster. refuse-eap: it would try, where SoftEther offers that first.
 ppp_configure() {
     {
         printf '%s\n' "name \"$1\"" "password \"$2\"" "${@:3}"
         cat <<'CONF'
 noauth
+refuse-eap
 nodefaultroute
 usepeerdns
 ipcp-accept-local

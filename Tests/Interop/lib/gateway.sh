@@ -84,3 +84,15 @@ sessions_number() {
 # log_mark, then log_has PATTERN: does a line written since then match, whatever its case?
 log_mark() { LOG_MARK=$(($(stat -c %s "$WORK/gateway.log") + 1)); }
 log_has() { tail -c "+$LOG_MARK" "$WORK/gateway.log" | grep -qiE -- "$1"; }
+
+# User and system time of all that runs in the gateway's namespace, in microseconds, what the kernel does for it in its system
+# calls included.
+gateway_microseconds() {
+    local fields pid ticks=0
+    for pid in $(ip netns pids "$PREFIX-gateway"); do
+        fields=$(<"/proc/$pid/stat")
+        read -ra fields <<<"${fields##*) }"
+        ticks=$((ticks + fields[11] + fields[12]))
+    done
+    echo $((ticks * (1000000 / $(getconf CLK_TCK))))
+}

@@ -69,56 +69,17 @@ world_gateway() {
     WORLD_PID[$WORLD]=$GATEWAY_PID
 }
 
-# world_softether: starts SoftEther VPN Server. What it writes goes into the run's folder, by mounts that only it sees; it gives
-# addresses of its own DHCP server and hands packets to the kernel by a bridge to a TAP interface.
+# world_softether: starts SoftEther VPN Server.
 world_softether() {
-    mkdir "$WORK"/{db,run,log}
-    softether_launch
-    # Bound to all addresses it takes 0.0.0.0 for its own, and so for its name in IKE.
-    within $PEER_SECONDS grep -q 'string ListenIP' "$WORK/db/vpn_server.config" || die "SoftEther writes no configuration"
-    end_process "$GATEWAY_PID"
-    sed -i "s/string ListenIP .*/string ListenIP $GATEWAY_OUTER/" "$WORK/db/vpn_server.config"
-    softether_launch
-    printf '%s\n' "ServerPasswordSet $ALICE_PASSWORD" >"$WORK/commands"
-    softether_command >"$WORK/commands.log" 2>&1 || die "SoftEther: $(tail -n1 "$WORK/commands.log")"
-    cat >"$WORK/commands" <<COMMANDS
-HubCreate BENCH /PASSWORD:$ALICE_PASSWORD
-IPsecEnable /L2TP:yes /L2TPRAW:no /ETHERIP:no /PSK:$SHORT_PSK /DEFAULTHUB:BENCH
-BridgeCreate BENCH /DEVICE:bench /TAP:yes
-Hub BENCH
-UserCreate $ALICE /GROUP:none /REALNAME:none /NOTE:none
-UserPasswordSet $ALICE /PASSWORD:$ALICE_PASSWORD
-DhcpSet /START:${INNER_POOL%-*} /END:${INNER_LOCAL%.*}.250 /MASK:255.255.0.0 /EXPIRE:7200 /GW:$INNER_LOCAL /DNS:$INNER_LOCAL /DNS2:none /DOMAIN:none /LOG:no
-SecureNatHostSet /MAC:none /IP:${INNER_LOCAL%.*}.2 /MASK:255.255.0.0
-SecureNatEnable
-NatDisable
-COMMANDS
-    softether_command "/PASSWORD:$ALICE_PASSWORD" >>"$WORK/commands.log" 2>&1 || die "SoftEther: $(tail -n1 "$WORK/commands.log")"
-    within $PEER_SECONDS softether_bridged || die "SoftEther makes no TAP interface"
-    ip_in gateway addr add "$INNER_LOCAL/16" dev tap_bench
-    ip_in gateway link set tap_bench up
+    softether_start "$INNER_LOCAL" || die "$WHY"
     WORLD_PID[$WORLD]=$GATEWAY_PID
 }
-SHORT_PSK=benchmark # SoftEther's, which takes nine characters of it
-softether_launch() {
-    # Where the package has its folders.
-    mkdir -p /var/lib/softether /var/log/softether /run/softether
-    ip netns exec "$PREFIX-gateway" unshare --mount --pid --fork --kill-child=KILL --mount-proc bash -c '
-        cd "$1" && mount --bind db /var/lib/softether && mount --bind run /run/softether &&
-        mount --bind log /var/log/softether && exec /usr/libexec/softether/vpnserver/vpnserver execsvc' - "$WORK" \
-        >>"$WORK/gateway.log" 2>&1 </dev/null &
-    GATEWAY_PID=$!
-    within $PEER_SECONDS softether_listens || die "SoftEther does not start: $(tail -n1 "$WORK/gateway.log")"
-}
-softether_listens() { in_ns gateway ss -Hlnt 'sport = :5555' | grep -q .; }
-softether_bridged() { ip_in gateway link show tap_bench >/dev/null 2>&1; }
-softether_command() { in_ns gateway timeout 60 vpncmd "$GATEWAY_OUTER:5555" /SERVER "$@" "/IN:$WORK/commands"; }
 
 # world_load SUITE CLIENTS [OPTION...]: dials clients in, and waits until they are.
 world_load() {
     local suite=$1 clients=$2 psk=$PSK
     shift 2
-    [ ! -e "$WORK/commands" ] || psk=$SHORT_PSK
+    [ ! -e "$WORK/commands" ] || psk=$SOFTETHER_PSK
     mkfifo "$WORK/load.input"
     ip netns exec "$PREFIX-load" "$BENCH" load --gateway "$GATEWAY_OUTER" --suite "$suite" --clients "$clients" \
         --outer "$CLIENTS_OUTER" --inner "$CLIENTS_INNER" --servers "$SERVERS" --interface $LOAD_INTERFACE \
@@ -134,17 +95,6 @@ world_load() {
 }
 load_settled() { [ -e "$WORK/clients" ] || ! kill -0 "${LOAD_PID[$WORLD]}" 2>/dev/null; }
 
-# User and system time of all that runs in the gateway's namespace, in microseconds, what the kernel does for it in its system
-# calls included.
-gateway_microseconds() {
-    local fields pid ticks=0
-    for pid in $(ip netns pids "$PREFIX-gateway"); do
-        fields=$(<"/proc/$pid/stat")
-        read -ra fields <<<"${fields##*) }"
-        ticks=$((ticks + fields[11] + fields[12]))
-    done
-    echo $((ticks * (1000000 / $(getconf CLK_TCK))))
-}
 # Inner packets that the gateway's sessions have moved, both ways; 0 where it does not tell.
 gateway_packets() {
     local count
@@ -179,22 +129,31 @@ require_worlds() {
 # world_iperf KIND CLIENTS SECONDS FILE: moves packets; KIND is tcp-up, tcp-down, udp-up or udp-down, up being from the client. Prints
 # microseconds of the gateway and inner packets; what each client says is in FILE.N.
 world_iperf() {
-    local options=(-t "$3" -J) number pids=() inner server before packets
+    local try counts
+    for try in 1 2 3; do
+        counts=$(world_iperf_once "$@") && echo "$counts" && return
+        # In a flood, iperf3's first datagram may be lost, which it does not repeat.
+        sleep 2
+    done
+    die "$WORLD, $1: iperf3 failed $try times: $(grep -hm1 error "$4".*)"
+}
+world_iperf_once() {
+    local options=(-t "$3" -J) number pids=() inner server before packets failed=0
     case $1 in *-down) options+=(-R) ;; esac
-    case $1 in udp-*) options+=(-u -b 0 -l "$UDP_BYTES") ;; esac
+    case $1 in udp-*) options+=(-u -b "$((UDP_MEGABITS / $2))M" -l "$UDP_BYTES") ;; esac
     packets=$(gateway_packets)
     before=$(gateway_microseconds)
     for ((number = 0; number < $2; number++)); do
         read -r inner server < <(sed -n "$((number + 1))p" "$WORK/clients")
-        ip netns exec "$PREFIX-load" timeout $(($3 + 20)) iperf3 -c "$server" -B "$inner" -p $((5201 + number)) \
+        ip netns exec "$PREFIX-load" timeout $(($3 + 10)) iperf3 -c "$server" -B "$inner" -p $((5201 + number)) \
             "${options[@]}" >"$4.$number" 2>&1 </dev/null &
         pids+=($!)
     done
-    for number in "${!pids[@]}"; do
-        wait "${pids[number]}" || die "$WORLD, $1: iperf3 failed: $(grep -m1 error "$4.$number")"
-    done
+    for number in "${!pids[@]}"; do wait "${pids[number]}" || failed=1; done
     echo "$(($(gateway_microseconds) - before)) $(($(gateway_packets) - packets))"
+    return $failed
 }
+UDP_MEGABITS=1000 # of all clients together: iperf3 sends datagrams one by one, and more of them starves the others here
 UDP_BYTES=1300 # of payload, so that packets fit every tunnel
 
 worlds_down() {
