@@ -8,7 +8,7 @@ import Wire
 /// What a client that has dialled in and is silent costs in memory, by whom it is held.
 struct Memory: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "IKE: the memory of a client with its IKE SA and its pair of IPsec SAs, before any session.")
+        abstract: "The memory of a client with its IKE SA and its pair of IPsec SAs, and with its session besides.")
 
     @OptionGroup var options: MeasureOptions
 
@@ -20,14 +20,17 @@ struct Memory: ParsableCommand {
     }
 
     func run() throws {
-        print("memory: \(clients) clients, about \(1 + clients / 1500) seconds")
+        print("memory: \(clients) clients, about \(1 + clients / 700) seconds")
         let engine = try measureEngine()
-        let (all, worker) = try measureGateway()
-        var table = Table(columns: ["held by", "bytes for a client"])
-        for (name, bytes) in [
-            ("IKE", engine), ("control plane", all - engine - worker), ("worker", worker), ("all", all),
+        let secured = try measureGateway(hasSessions: false)
+        let connected = try measureGateway(hasSessions: true)
+        var table = Table(columns: ["held by", "bytes for a client", "bytes with a session"])
+        for (name, before, after) in [
+            ("IKE", engine, engine),
+            ("control plane", secured.all - engine - secured.worker, connected.all - engine - connected.worker),
+            ("worker", secured.worker, connected.worker), ("all", secured.all, connected.all),
         ] {
-            table.rows.append([.text(name), .number(bytes, digits: 0)])
+            table.rows.append([.text(name), .number(before, digits: 0), .number(after, digits: 0)])
         }
         table.show()
         table.write("memory", to: options.results)
@@ -48,7 +51,7 @@ struct Memory: ParsableCommand {
     }
 
     /// The control plane with IKE's engine in it and the worker with the SAs, and of that the worker.
-    private func measureGateway() throws -> (all: Double, worker: Double) {
+    private func measureGateway(hasSessions: Bool) throws -> (all: Double, worker: Double) {
         let clock = Clock()
         guard var gateway = PlaneInMemory(preSharedKey: "correct horse", now: { clock.now }) else {
             throw ValidationError("the gateway has no configuration")
@@ -61,6 +64,9 @@ struct Memory: ParsableCommand {
         for seed in 0..<clients {
             guard Self.dial(&gateway, seed: UInt32(seed), now: clock.now) else {
                 throw ValidationError("dial-in \(seed) failed")
+            }
+            guard !hasSessions || Self.connect(&gateway, seed: UInt32(seed), now: clock.now) else {
+                throw ValidationError("dial-in \(seed) gets no session")
             }
         }
         clock.now += .seconds(45)
@@ -87,6 +93,32 @@ struct Memory: ParsableCommand {
         client.startQuickMode(now: now)
         exchange(&gateway, &client)
         return client.children.count == 1
+    }
+
+    /// L2TP and PPP of the client that has its SAs since just now.
+    private static func connect(_ gateway: inout PlaneInMemory, seed: UInt32, now: Instant) -> Bool {
+        var tunnel = TunnelClient(tunnelID: Int(seed % 0xffff) + 1, sessionID: 1)
+        tunnel.start(now: now)
+        var link: LinkClient?
+        while link?.address == nil {
+            if link == nil, tunnel.stage == .connected {
+                link = LinkClient(user: "alice", password: "wonderland", magicNumber: be32(Int(seed)))
+                link?.start(now: now)
+            }
+            let messages =
+                tunnel.outbox.map { PlaneInMemory.Inner.control($0) }
+                + (link?.outbox ?? []).map { PlaneInMemory.Inner.frame($0) }
+            guard !messages.isEmpty else { return false }
+            tunnel.outbox.removeAll()
+            link?.outbox.removeAll()
+            for answer in messages.flatMap({ gateway.receive($0) }) {
+                switch answer {
+                case .control(let message): tunnel.receive(message, now: now)
+                case .frame(let frame): link?.receive(frame, now: now)
+                }
+            }
+        }
+        return true
     }
 
     private func perClient(_ bytes: Int64) -> Double { Double(bytes) / Double(clients) }

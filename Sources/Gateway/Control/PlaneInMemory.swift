@@ -8,12 +8,30 @@ package struct PlaneInMemory: ~Copyable {
     private var plane: ControlPlane
     private var path: PacketPath
     private let now: () -> Instant
+    /// What the client gets that dialled in last, in its SAs.
+    private var inner: [Inner] = []
+    private var lastPeer: UInt64 = 0
+    private var lastSession: UInt64 = 0
+
+    /// A message inside of SAs.
+    package enum Inner: Sendable {
+        /// An L2TP control message.
+        case control([UInt8])
+        /// A PPP frame.
+        case frame([UInt8])
+    }
+
     /// Asked before and after what the worker does, for who wants to know its share.
     package var worker: (_ isBegun: Bool) -> Void = { _ in }
 
     /// A gateway for clients with `preSharedKey` that takes the time from `now`; nil where no configuration comes of it.
     package init?(preSharedKey: String, now: @escaping () -> Instant) {
-        let text = "psk: \"\(preSharedKey)\"\nusers: [{name: alice, password: wonderland}]\n"
+        let text = """
+            psk: "\(preSharedKey)"
+            users: [{name: alice, password: wonderland}]
+            l2tp: {network: 172.16.0.0/14, local: 172.16.0.1, pool: 172.16.0.10-172.19.255.250}
+            limits: {sessions: 200000}
+            """
         guard let loaded = try? ConfigurationLoader.load(text: text, name: "memory", environment: [:]) else {
             return nil
         }
@@ -41,6 +59,18 @@ package struct PlaneInMemory: ~Copyable {
         return carryOut()
     }
 
+    /// Takes what the client sends that dialled in last, in its SAs; returns what it gets.
+    package mutating func receive(_ message: Inner) -> [Inner] {
+        switch message {
+        case .control(let bytes):
+            plane.receive(.control(peer: lastPeer, remotePort: PacketPath.l2tpPort, message: bytes), now: now())
+        case .frame(let frame): plane.receive(.frame(session: lastSession, frame: frame), now: now())
+        }
+        _ = carryOut()
+        defer { inner.removeAll() }
+        return inner
+    }
+
     /// Does what is due, and returns what is to be sent.
     package mutating func handleTimeout() -> [[UInt8]] {
         plane.handleTimeout(now: now())
@@ -58,7 +88,10 @@ package struct PlaneInMemory: ~Copyable {
                 case .sendIKE(let message, _, _): messages.append(message)
                 case .compute(let work): works.append(work)
                 case .route, .findSource, .findPathMTU: break
+                case .command(_, .sendControl(_, _, let message)): inner.append(.control(message))
+                case .command(_, .sendFrame(_, let frame)): inner.append(.frame(frame))
                 case .command(_, let command):
+                    note(command)
                     worker(true)
                     if !path.carryOut(command) { path.drops.count(.notInstalled) }
                     worker(false)
@@ -66,5 +99,13 @@ package struct PlaneInMemory: ~Copyable {
             }
         } while !works.isEmpty
         return messages
+    }
+
+    private mutating func note(_ command: WorkerCommand) {
+        switch command {
+        case .addPeer(_, let identifier, _, _): lastPeer = identifier
+        case .addSession(_, let parameters): lastSession = parameters.identifier
+        default: break
+        }
     }
 }
