@@ -1,4 +1,6 @@
-"""The cells that Tests/Interop/throughput measured, as a table and as JSON: throughput.py CELLS JSON
+"""The cells that Tests/Interop/throughput measured, as a table and as JSON: throughput.py CELLS JSON [BEFORE]
+
+BEFORE is the JSON of another run, to compare with: of a gateway before a change, say.
 
 A cell is a line: variant, kind, clients, round, microseconds of the gateway, its inner packets, and the file in which iperf3's
 results are, that of each client with a number behind its name.
@@ -49,6 +51,11 @@ def text(value, digits):
 columns = ["kind", "clients", "variant", "Gbit/s", "gateway ns per packet", "gateway CPU s per GB"]
 compares = [name for name in ("null", "peer") if name in variants]
 columns += [{"null": "throughput to null", "peer": "CPU per GB to peer"}[name] for name in compares]
+before = {}
+if len(sys.argv) > 3:
+    with open(sys.argv[3]) as file:
+        before = {(record["kind"], record["clients"], record["variant"]): record for record in json.load(file)}
+    columns += ["throughput to before", "CPU per GB to before"]
 table, records = [columns], []
 for (kind, clients), measured in cells.items():
     for variant in variants:
@@ -68,6 +75,10 @@ for (kind, clients), measured in cells.items():
             value = None if variant == name else ratio(rounds, measured[name], figure)
             record["throughputToNull" if name == "null" else "cpuToPeer"] = value
             row.append(text(value, 2 if name == "null" else 4))
+        if before:
+            past = before.get((kind, clients, variant))
+            for figure in ("gigabitsPerSecond", "cpuSecondsPerGigabyte"):
+                row.append(text(past and record[figure] / past[figure], 2))
         table.append(row)
         records.append(record)
 
@@ -77,9 +88,9 @@ for row in table:
         cell.ljust(width) if column < 3 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))
     ))
 for variant, goal in GOALS.items():
-    values = [r["throughputToNull"] for r in records if r["variant"] == variant and r.get("throughputToNull")]
+    values = [r["throughputToNull"] for r in records if r["variant"] == variant and "tcp" in r["kind"] and r.get("throughputToNull")]
     if values:
-        print(f"{variant}: {statistics.median(values):.2f} of the throughput without cryptography; the goal is {goal}")
+        print(f"{variant}, TCP: {statistics.median(values):.2f} of the throughput without cryptography; the goal is {goal}")
 for variant in variants:
     values = [r["cpuToPeer"] for r in records if r["variant"] == variant and r.get("cpuToPeer")]
     if values:

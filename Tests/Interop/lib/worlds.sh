@@ -149,7 +149,11 @@ world_iperf_once() {
             "${options[@]}" >"$4.$number" 2>&1 </dev/null &
         pids+=($!)
     done
-    for number in "${!pids[@]}"; do wait "${pids[number]}" || failed=1; done
+    for number in "${!pids[@]}"; do
+        wait "${pids[number]}" || failed=1
+        # It may end well where it did not begin.
+        grep -q '"sum_received"' "$4.$number" || failed=1
+    done
     echo "$(($(gateway_microseconds) - before)) $(($(gateway_packets) - packets))"
     return $failed
 }
