@@ -1,10 +1,12 @@
 # syntax=docker/dockerfile:1
-# Culvert's image: one binary and the five libraries it links. `docker build -t culvert .`; deploy/compose.yaml runs it.
+# Culvert's image: one binary, the five libraries it links, and ipsec-mb, which it uses where it finds it (x86-64 only).
+# `docker build -t culvert .`; deploy/compose.yaml runs it.
 
 FROM swift:6.3-bookworm AS build
 RUN apt-get update -q \
     && apt-get install -y -q --no-install-recommends \
         libssl-dev libnl-3-dev libnl-route-3-dev libnftables-dev zlib1g-dev pkg-config \
+        $([ "$(dpkg --print-architecture)" != amd64 ] || echo libipsec-mb-dev) \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /source
 # Dependencies first: they change less often than our sources, and their layer is kept.
@@ -24,6 +26,7 @@ FROM debian:bookworm-slim
 RUN --mount=type=bind,from=build,source=/out,target=/out \
     apt-get update -q \
     && apt-get install -y -q --no-install-recommends libssl3 libnl-3-200 libnl-route-3-200 libnftables1 zlib1g libcap2-bin \
+        $([ "$(dpkg --print-architecture)" != amd64 ] || echo libipsec-mb1) \
     && install -m 755 /out/culvert /usr/bin/culvert \
     && setcap cap_net_admin,cap_net_raw,cap_net_bind_service+ep /usr/bin/culvert \
     && apt-get purge -y -q --auto-remove libcap2-bin \

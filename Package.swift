@@ -26,6 +26,8 @@ let package = Package(
         .target(
             name: "COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")],
             linkerSettings: [.linkedLibrary("crypto")]),
+        // Links nothing: the library is looked for at run time, and where its header is missing there are only stubs.
+        .target(name: "CIPsecMB", cSettings: [.define("_GNU_SOURCE")]),
         .target(name: "CLinux"),
         .systemLibrary(
             name: "CNetlink", pkgConfig: "libnl-route-3.0", providers: [.apt(["libnl-3-dev", "libnl-route-3-dev"])]),
@@ -33,7 +35,7 @@ let package = Package(
         .systemLibrary(name: "CNFTables", pkgConfig: "libnftables", providers: [.apt(["libnftables-dev"])]),
 
         .target(name: "Wire", swiftSettings: room),
-        .target(name: "Cryptography", dependencies: ["Wire", "COpenSSL"], swiftSettings: room),
+        .target(name: "Cryptography", dependencies: ["Wire", "COpenSSL", "CIPsecMB"], swiftSettings: room),
         .target(name: "IKE", dependencies: ["Wire", "Cryptography"], swiftSettings: room),
         .target(name: "ESP", dependencies: ["Wire", "Cryptography", "CZlib"], swiftSettings: room),
         .target(name: "L2TP", dependencies: ["Wire", "Cryptography"], swiftSettings: room),

@@ -1,3 +1,4 @@
+import CIPsecMB
 import COpenSSL
 import Wire
 
@@ -26,12 +27,29 @@ public struct PacketCipher: ~Copyable {
         case chaCha20Poly1305
     }
 
-    private let context: OpaquePointer
+    /// The longest tag of any algorithm, in bytes.
+    static let tagLengthMaximum = 16
+
+    /// OpenSSL's; nil where the multi-buffer library has the key.
+    let context: OpaquePointer?
+    /// The multi-buffer library's, of AES-GCM.
+    private let gcm: OpaquePointer?
     private let isCCM: Bool
+    /// The length of the key in bytes.
+    let keyLength: Int
 
     /// A context for `algorithm` under `key`. Throws when the key has another length than the algorithm's.
-    public init(_ algorithm: Algorithm, key: SecretBytes, direction: Direction) throws(CryptographyError) {
+    public init(
+        _ algorithm: Algorithm, key: SecretBytes, direction: Direction, multiBuffer: MultiBuffer = .wanted
+    ) throws(CryptographyError) {
         guard let library = algorithm.library, key.count == library.keyLength else { throw .wrongLength }
+        if case .gcm(let keyLength) = algorithm, multiBuffer.isWanted,
+            MultiBuffer.library.hasGCM(keyLength: keyLength),
+            let cipher = PacketCipher(unverifiedGCM: key, direction: direction)
+        {
+            self = cipher
+            return
+        }
         var isEncrypting = direction == .encrypt
         if case .ctr = algorithm { isEncrypting = true }
         let libraryKey = if case .cbc(let cipher) = algorithm { cipher.libraryKey(key) } else { key }
@@ -40,10 +58,25 @@ public struct PacketCipher: ~Copyable {
         }
         guard let context = made else { throw .libraryFailure }
         self.context = context
+        gcm = nil
         isCCM = if case .ccm = algorithm { true } else { false }
+        keyLength = key.count
     }
 
-    deinit { EVP_CIPHER_CTX_free(context) }
+    /// AES-GCM by the multi-buffer library, which the caller knows to be there; nil where it refuses.
+    init?(unverifiedGCM key: SecretBytes, direction: Direction) {
+        let made = key.withUnsafePointer { culvert_gcm_create($0, key.count, direction == .encrypt ? 1 : 0) }
+        guard let gcm = made else { return nil }
+        self.gcm = gcm
+        context = nil
+        isCCM = false
+        keyLength = key.count
+    }
+
+    deinit {
+        culvert_gcm_free(gcm)
+        EVP_CIPHER_CTX_free(context)
+    }
 
     /// CBC over whole blocks, or CTR, in place.
     @inline(__always)
@@ -61,7 +94,14 @@ public struct PacketCipher: ~Copyable {
         nonce: UnsafeRawPointer, associated: UnsafeRawPointer, associatedCount: Int, data: UnsafeMutableRawPointer,
         count: Int, tag: UnsafeMutableRawPointer, tagCount: Int
     ) -> Bool {
-        (isCCM ? culvert_ccm_seal : culvert_aead_seal)(
+        if let gcm {
+            culvert_gcm_run(
+                gcm, nonce.assumingMemoryBound(to: UInt8.self), associated.assumingMemoryBound(to: UInt8.self),
+                associatedCount, data.assumingMemoryBound(to: UInt8.self), count,
+                tag.assumingMemoryBound(to: UInt8.self), tagCount)
+            return true
+        }
+        return (isCCM ? culvert_ccm_seal : culvert_aead_seal)(
             context, nonce.assumingMemoryBound(to: UInt8.self), associated.assumingMemoryBound(to: UInt8.self),
             Int32(associatedCount), data.assumingMemoryBound(to: UInt8.self), Int32(count),
             tag.assumingMemoryBound(to: UInt8.self), Int32(tagCount)) == 1
@@ -73,7 +113,17 @@ public struct PacketCipher: ~Copyable {
         nonce: UnsafeRawPointer, associated: UnsafeRawPointer, associatedCount: Int, data: UnsafeMutableRawPointer,
         count: Int, tag: UnsafeRawPointer, tagCount: Int
     ) -> Bool {
-        (isCCM ? culvert_ccm_open : culvert_aead_open)(
+        if let gcm {
+            return withUnsafeTemporaryAllocation(byteCount: Self.tagLengthMaximum, alignment: 16) { room in
+                guard let computed = room.baseAddress else { return false }
+                culvert_gcm_run(
+                    gcm, nonce.assumingMemoryBound(to: UInt8.self), associated.assumingMemoryBound(to: UInt8.self),
+                    associatedCount, data.assumingMemoryBound(to: UInt8.self), count,
+                    computed.assumingMemoryBound(to: UInt8.self), tagCount)
+                return CRYPTO_memcmp(computed, tag, tagCount) == 0
+            }
+        }
+        return (isCCM ? culvert_ccm_open : culvert_aead_open)(
             context, nonce.assumingMemoryBound(to: UInt8.self), associated.assumingMemoryBound(to: UInt8.self),
             Int32(associatedCount), data.assumingMemoryBound(to: UInt8.self), Int32(count),
             tag.assumingMemoryBound(to: UInt8.self), Int32(tagCount)) == 1
@@ -81,6 +131,15 @@ public struct PacketCipher: ~Copyable {
 }
 
 extension PacketCipher.Algorithm {
+    /// The key's length in bytes.
+    var keyLength: Int {
+        switch self {
+        case .cbc(let cipher): cipher.keyLength
+        case .gcm(let keyLength), .ctr(let keyLength), .ccm(let keyLength, _): keyLength
+        case .chaCha20Poly1305: 32
+        }
+    }
+
     /// What the library is told; nil for a key or a tag of a length that there is not. An `ivLength` of 0 is the mode's own.
     fileprivate var library: (evp: OpaquePointer?, keyLength: Int, ivLength: Int32, tagLength: Int32)? {
         switch self {
@@ -105,7 +164,7 @@ extension PacketCipher.Algorithm {
 public struct PacketAuthenticator: ~Copyable {
     /// The longest code that any hash makes, in bytes.
     public static let codeLengthMaximum = 64
-    private let state: OpaquePointer
+    let state: OpaquePointer
 
     /// HMAC by `hash` (any but MD4) under a key no longer than the hash's block.
     public init(_ hash: HashAlgorithm, key: SecretBytes) throws(CryptographyError) {

@@ -20,12 +20,13 @@ extension Protection {
 
     /// ESP's keys set, where there is ESP.
     func makePayloadState(
-        _ keys: ProtectionKeys, direction: PacketCipher.Direction
+        _ keys: ProtectionKeys, direction: PacketCipher.Direction, multiBuffer: MultiBuffer
     ) throws(CryptographyError) -> SuiteState? {
         guard let payload else { return nil }
         guard let keys = keys.payload else { throw .wrongLength }
         return try SuiteState(
-            payload, keys: keys, usesExtendedSequenceNumbers: usesExtendedSequenceNumbers, direction: direction)
+            payload, keys: keys, usesExtendedSequenceNumbers: usesExtendedSequenceNumbers, direction: direction,
+            multiBuffer: multiBuffer)
     }
 }
 
@@ -56,11 +57,11 @@ public struct InboundSecurityAssociation: ~Copyable {
     /// standard has.
     public init(
         index: SecurityParameterIndex, owner: Int, protection: Protection, keys: ProtectionKeys,
-        limit: VolumeLimit = .none
+        limit: VolumeLimit = .none, multiBuffer: MultiBuffer = .wanted
     ) throws(CryptographyError) {
         try protection.check()
         let header = try protection.makeHeaderState(keys)
-        let payload = try protection.makePayloadState(keys, direction: .decrypt)
+        let payload = try protection.makePayloadState(keys, direction: .decrypt, multiBuffer: multiBuffer)
         self.header = header
         self.payload = payload
         self.index = index
@@ -79,6 +80,11 @@ public struct InboundSecurityAssociation: ~Copyable {
         innerWindow = hasHeader && isPayloadAuthenticated ? ReplayWindow(size: size) : .none()
     }
 
+    /// Whether its packets of one batch are opened together. AH goes packet by packet, and with it what is inside.
+    @inline(__always) var joinsBursts: Bool {
+        guard !hasHeader else { return false }
+        return payload?.joinsBursts() ?? false
+    }
     /// What was received.
     public var traffic: Traffic { volume.traffic }
     /// Whether nothing more may come by it.

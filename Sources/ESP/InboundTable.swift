@@ -53,6 +53,7 @@ public struct InboundTable: ~Copyable {
     private let results: UnsafeMutablePointer<InboundResult>
     private let admissions: UnsafeMutablePointer<Admission>
     private let compressor: PacketCompressor
+    private let burst: PacketBurst
     private let batchCapacity: Int
     /// How many SAs are installed.
     public private(set) var count = 0
@@ -61,9 +62,13 @@ public struct InboundTable: ~Copyable {
     /// How many packets were dropped, by reason.
     public private(set) var drops = Counters<InboundDrop>()
 
-    /// An empty table for batches of at most `batchCapacity` packets, which decompresses by its worker's `compressor`.
-    public init(batchCapacity: Int, compressor: PacketCompressor = PacketCompressor()) {
+    /// An empty table for batches of at most `batchCapacity` packets, which decompresses by its worker's `compressor` and takes
+    /// packets together in its `burst`.
+    public init(
+        batchCapacity: Int, compressor: PacketCompressor = PacketCompressor(), burst: PacketBurst = PacketBurst()
+    ) {
         self.batchCapacity = batchCapacity
+        self.burst = burst
         self.compressor = compressor
         admissions = .allocate(capacity: batchCapacity)
         admissions.initialize(repeating: Admission(), count: batchCapacity)
@@ -137,7 +142,7 @@ public struct InboundTable: ~Copyable {
     /// what became of each.
     ///
     /// In three passes, cheap rejections first: header, SPI and window of all; then the cryptography of all; then padding
-    /// and the window's mark. The middle pass is where a burst can be given to a multi-buffer library.
+    /// and the window's mark. In the middle pass the packets of all SAs whose suites gain by it go through bursts.
     public mutating func open(_ batch: borrowing PacketBatch, as header: Header) {
         for position in 0..<batch.count {
             results[position] = .none
@@ -149,8 +154,15 @@ public struct InboundTable: ~Copyable {
         }
         for position in 0..<batch.count where results[position].drop == nil {
             guard let association = slots[results[position].index.slot] else { continue }
-            results[position].drop = verify(batch[position], admissions[position], association)
+            if association.pointee.joinsBursts {
+                association.pointee.payload?.open(
+                    batch[position], sequence: admissions[position].sequence, in: burst, position: position)
+                if burst.isFull { openBurst() }
+            } else {
+                results[position].drop = verify(batch[position], admissions[position], association)
+            }
         }
+        openBurst()
         for position in 0..<batch.count {
             if results[position].drop == nil { accept(position, of: batch) }
             if let drop = results[position].drop { drops.count(drop) }
@@ -226,6 +238,14 @@ public struct InboundTable: ~Copyable {
     }
 
     // MARK: - Cryptography
+
+    /// Verifies and decrypts what was taken together.
+    private func openBurst() {
+        guard burst.count > 0 else { return }
+        burst.run()
+        for index in 0..<burst.count where !burst.isGood(index) { results[burst.position(index)].drop = .notAuthentic }
+        burst.removeAll()
+    }
 
     @inline(__always)
     private func verify(

@@ -45,11 +45,12 @@ public struct OutboundSecurityAssociation: ~Copyable {
     /// length than its algorithm's, or for a combination that no standard has.
     public init(
         index: SecurityParameterIndex, outerIndex: SecurityParameterIndex? = nil, protection: Protection,
-        keys: ProtectionKeys, limit: VolumeLimit = .none, compressor: PacketCompressor? = nil
+        keys: ProtectionKeys, limit: VolumeLimit = .none, compressor: PacketCompressor? = nil,
+        multiBuffer: MultiBuffer = .wanted
     ) throws(CryptographyError) {
         try protection.check()
         let header = try protection.makeHeaderState(keys)
-        let payload = try protection.makePayloadState(keys, direction: .encrypt)
+        let payload = try protection.makePayloadState(keys, direction: .encrypt, multiBuffer: multiBuffer)
         self.header = header
         self.payload = payload
         self.index = index
@@ -72,7 +73,13 @@ public struct OutboundSecurityAssociation: ~Copyable {
     /// Protects in place: compresses, encapsulates by ESP, authenticates by AH. Of AH the result begins with its outer IP
     /// header, for which the packet's path and outer fields are set before. The packet must have the headroom and tailroom
     /// of a ``PacketBatch``.
-    public mutating func seal(_ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock) -> OutboundDrop? {
+    ///
+    /// With a `burst`, which must have room, the packet may go to those that are encrypted together, which will know it by
+    /// `position`: then it has its place and its length, but nobody may have it before the burst has run.
+    public mutating func seal(
+        _ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock, in burst: PacketBurst? = nil,
+        position: Int = 0
+    ) -> OutboundDrop? {
         guard sequence < sequenceMaximum else { return .sequenceExhausted }
         guard !volume.isUsedUp else { return .volumeExhausted }
         var nextHeader = nextHeader
@@ -81,9 +88,9 @@ public struct OutboundSecurityAssociation: ~Copyable {
         var (encrypted, confidential, authenticated) = (0, 0, 0)
         if hasPayload {
             confidential = packet.count
-            guard let count = encapsulate(&packet, nextHeader: nextHeader, random: &random) else {
-                return .cipherFailure
-            }
+            let count = encapsulate(
+                &packet, nextHeader: nextHeader, random: &random, in: burst, position: position)
+            guard let count else { return .cipherFailure }
             encrypted = count
             nextHeader = IPProtocol.esp
         }
@@ -108,7 +115,7 @@ public struct OutboundSecurityAssociation: ~Copyable {
     /// section 3.3). Returns how many bytes were encrypted.
     @inline(__always)
     private mutating func encapsulate(
-        _ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock
+        _ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock, in burst: PacketBurst?, position: Int
     ) -> Int? {
         let padLength = Self.appendTrailer(to: &packet, nextHeader: nextHeader, alignment: layout.alignment)
         packet.count += padLength + ESPHeader.trailerLength
@@ -116,7 +123,13 @@ public struct OutboundSecurityAssociation: ~Copyable {
         packet.prepend(ESPHeader.length + layout.vectorLength)
         packet.store(index.value, at: 0)
         packet.store(UInt32(truncatingIfNeeded: sequence), at: 4)
-        guard payload?.seal(packet, sequence: sequence, random: &random) ?? false else { return nil }
+        // AH covers what ESP has encrypted already.
+        if let burst, !hasHeader, payload?.joinsBursts() ?? false {
+            let isTaken = payload?.seal(packet, sequence: sequence, random: &random, in: burst, position: position)
+            guard isTaken ?? false else { return nil }
+        } else {
+            guard payload?.seal(packet, sequence: sequence, random: &random) ?? false else { return nil }
+        }
         packet.count += layout.checkLength
         return encrypted
     }

@@ -24,6 +24,18 @@ public enum Encryption: Sendable, Hashable {
         }
     }
 
+    /// What packets are encrypted by; nil for no encryption.
+    var algorithm: PacketCipher.Algorithm? {
+        switch self {
+        case .null: nil
+        case .cbc(let cipher): .cbc(cipher)
+        case .ctr(let keyLength): .ctr(keyLength: keyLength)
+        case .gcm(let keyLength, _): .gcm(keyLength: keyLength)
+        case .ccm(let keyLength, let checkLength): .ccm(keyLength: keyLength, tagLength: checkLength)
+        case .chaCha20Poly1305: .chaCha20Poly1305
+        }
+    }
+
     /// The key's length in bytes, without the salt.
     public var keyLength: Int {
         switch self {

@@ -19,18 +19,26 @@ struct SuiteState: ~Copyable {
     private let usesExtendedSequenceNumbers: Bool
     private let cipher: PacketCipher?
     private let authenticator: PacketAuthenticator?
+    /// For packets that come with others; it borrows from the two before it.
+    private let burstKeys: BurstKeys?
+    private let hasBurstKeys: Bool
     /// The salt, in front of which CCM's shorter one has a byte that is not used.
     private let salt: UInt32
     private let nonceOffset: Int
 
     init(
-        _ suite: Suite, keys: SuiteKeys, usesExtendedSequenceNumbers: Bool = false, direction: PacketCipher.Direction
+        _ suite: Suite, keys: SuiteKeys, usesExtendedSequenceNumbers: Bool = false, direction: PacketCipher.Direction,
+        multiBuffer: MultiBuffer = .wanted
     ) throws(CryptographyError) {
         let encryption = suite.encryption
         try Self.check(suite)
         guard keys.encryption.count == encryption.keyLength + encryption.saltLength else { throw .wrongLength }
-        let cipher = try Self.makeCipher(encryption, key: keys.encryption, direction: direction)
+        let cipher = try Self.makeCipher(
+            encryption, key: keys.encryption, direction: direction, multiBuffer: multiBuffer)
         let authenticator = try Self.makeAuthenticator(suite, key: keys.integrity)
+        let burstKeys = Self.makeBurstKeys(suite, keys, direction, multiBuffer, cipher, authenticator)
+        hasBurstKeys = burstKeys != nil
+        self.burstKeys = burstKeys
         self.cipher = cipher
         self.authenticator = authenticator
         self.usesExtendedSequenceNumbers = usesExtendedSequenceNumbers
@@ -76,18 +84,32 @@ struct SuiteState: ~Copyable {
     }
 
     private static func makeCipher(
-        _ encryption: Encryption, key: SecretBytes, direction: PacketCipher.Direction
+        _ encryption: Encryption, key: SecretBytes, direction: PacketCipher.Direction, multiBuffer: MultiBuffer
     ) throws(CryptographyError) -> PacketCipher? {
-        let algorithm: PacketCipher.Algorithm
-        switch encryption {
-        case .null: return nil
-        case .cbc(let cipher): algorithm = .cbc(cipher)
-        case .ctr(let keyLength): algorithm = .ctr(keyLength: keyLength)
-        case .gcm(let keyLength, _): algorithm = .gcm(keyLength: keyLength)
-        case .ccm(let keyLength, let checkLength): algorithm = .ccm(keyLength: keyLength, tagLength: checkLength)
-        case .chaCha20Poly1305: algorithm = .chaCha20Poly1305
+        guard let algorithm = encryption.algorithm else { return nil }
+        return try PacketCipher(
+            algorithm, key: key.slice(0..<encryption.keyLength), direction: direction, multiBuffer: multiBuffer)
+    }
+
+    private static func makeBurstKeys(
+        _ suite: Suite, _ keys: SuiteKeys, _ direction: PacketCipher.Direction, _ multiBuffer: MultiBuffer,
+        _ cipher: borrowing PacketCipher?, _ authenticator: borrowing PacketAuthenticator?
+    ) -> BurstKeys? {
+        guard let algorithm = suite.encryption.algorithm, let integrity = suite.integrity,
+            case .hmac(let hash) = integrity.algorithm, let burstSuite = BurstSuite(algorithm, hash: hash)
+        else { return nil }
+        switch cipher {
+        case .some(let cipher):
+            switch authenticator {
+            case .some(let authenticator):
+                return BurstKeys(
+                    burstSuite, key: keys.encryption.slice(0..<suite.encryption.keyLength),
+                    integrityKey: keys.integrity, checkLength: integrity.checkLength, direction: direction,
+                    multiBuffer: multiBuffer, cipher: cipher, authenticator: authenticator)
+            case .none: return nil
+            }
+        case .none: return nil
         }
-        return try PacketCipher(algorithm, key: key.slice(0..<encryption.keyLength), direction: direction)
     }
 
     /// Verifies and decrypts a whole ESP packet in place. False when it is not authentic. Of `sequence` the low half is what
@@ -117,20 +139,47 @@ struct SuiteState: ~Copyable {
         return run(vector: vector, body: body, count: bodyCount)
     }
 
-    /// Encrypts a packet that is laid out as ESP has it, and writes the check value behind it. The number of the packet is
-    /// the vector of counter modes, so that it never repeats under one key (RFC 4106 section 3.1).
+    /// Whether packets that come with others gain by being taken together. (No property: one behind an optional would be
+    /// consumed.)
+    @inline(__always)
+    func joinsBursts() -> Bool { hasBurstKeys }
+
+    /// Takes a packet to those that are verified and decrypted together. Only where ``joinsBursts()`` says so.
+    @inline(__always)
+    func open(_ packet: Packet, sequence: UInt64, in burst: PacketBurst, position: Int) {
+        append(packet, count: packet.count - checkLength, sequence, to: burst, position: position)
+    }
+
+    /// The same for one to be sealed, which has its check value only when the burst has run. False without randomness.
+    @inline(__always)
+    func seal(
+        _ packet: Packet, sequence: UInt64, random: inout RandomBlock, in burst: PacketBurst, position: Int
+    ) -> Bool {
+        guard writeVector(packet, sequence: sequence, random: &random) else { return false }
+        append(packet, count: packet.count, sequence, to: burst, position: position)
+        return true
+    }
+
+    @inline(__always)
+    private func append(
+        _ packet: Packet, count: Int, _ sequence: UInt64, to burst: PacketBurst, position: Int
+    ) {
+        switch burstKeys {
+        case .some(let keys):
+            burst.append(
+                keys, position: position, start: packet.start, count: count, vectorOffset: ESPHeader.length,
+                bodyOffset: ESPHeader.length + vectorLength, salt: salt, behind: high(sequence))
+        case .none: break
+        }
+    }
+
+    /// Encrypts a packet that is laid out as ESP has it, and writes the check value behind it.
     func seal(_ packet: Packet, sequence: UInt64, random: inout RandomBlock) -> Bool {
         let vector = packet.start + ESPHeader.length
         let body = vector + vectorLength
         let bodyCount = packet.count - ESPHeader.length - vectorLength
         let check = packet.start + packet.count
-        switch kind {
-        case .null: break
-        case .cbc:
-            // CBC's vector must be unpredictable (RFC 3602 section 3).
-            guard random.fill(vector, count: vectorLength) else { return false }
-        case .ctr, .combined: vector.storeBytes(of: sequence.bigEndian, as: UInt64.self)
-        }
+        guard writeVector(packet, sequence: sequence, random: &random) else { return false }
         if kind == .combined {
             return withNonce(vector) { nonce in
                 withAssociated(packet, sequence) { associated, associatedCount in
@@ -142,6 +191,19 @@ struct SuiteState: ~Copyable {
         }
         guard run(vector: vector, body: body, count: bodyCount) else { return false }
         return checkLength == 0 || authenticate(packet, sequence, check: check)
+    }
+
+    /// The number of the packet is the vector of counter modes, so that it never repeats under one key (RFC 4106 section
+    /// 3.1). CBC's must be unpredictable (RFC 3602 section 3): false where there is no randomness.
+    @inline(__always)
+    private func writeVector(_ packet: Packet, sequence: UInt64, random: inout RandomBlock) -> Bool {
+        let vector = packet.start + ESPHeader.length
+        switch kind {
+        case .null: break
+        case .cbc: return random.fill(vector, count: vectorLength)
+        case .ctr, .combined: vector.storeBytes(of: sequence.bigEndian, as: UInt64.self)
+        }
+        return true
     }
 
     /// The ciphers that do not authenticate.

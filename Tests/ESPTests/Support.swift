@@ -33,6 +33,9 @@ extension PacketBatch {
     }
 }
 
+/// Vectors are checked by the multi-buffer library, where it is there, and by OpenSSL alone.
+let bothLibraries: [MultiBuffer] = [.wanted, .off]
+
 /// Every suite that an SA can have and that notices a changed packet.
 let allSuites: [ESP.Suite] = {
     let ciphers: [Encryption] =

@@ -77,10 +77,11 @@ private let chaChaPacket = PublishedPacket(
 struct TransformVectorTests {
     /// Seals the plaintext as the body of a packet whose number is the vector, and opens it again.
     private func check(
-        _ suite: ESP.Suite, _ keys: SuiteKeys, _ vector: TransformVector, header: [UInt8]
+        _ suite: ESP.Suite, _ keys: SuiteKeys, _ vector: TransformVector, header: [UInt8],
+        _ multiBuffer: MultiBuffer = .off
     ) throws {
-        let sealer = try SuiteState(suite, keys: keys, direction: .encrypt)
-        let opener = try SuiteState(suite, keys: keys, direction: .decrypt)
+        let sealer = try SuiteState(suite, keys: keys, direction: .encrypt, multiBuffer: multiBuffer)
+        let opener = try SuiteState(suite, keys: keys, direction: .decrypt, multiBuffer: multiBuffer)
         let number = vector.vector.reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         var batch = PacketBatch(capacity: 1, packetSizeMaximum: 2048)
         batch.append(header + [UInt8](repeating: 0, count: 8) + vector.plaintext)
@@ -92,16 +93,49 @@ struct TransformVectorTests {
         let isOpened = opener.open(batch[0], sequence: number)
         #expect(isOpened)
         #expect([UInt8](copying: batch[0].span)[16...].starts(with: vector.plaintext))
+        if sealer.joinsBursts() {
+            try checkBurst(sealer, opener, vector, sealed, number, PacketBurst(multiBuffer), suite)
+        }
     }
 
-    @Test("AES-CTR: the nine vectors of RFC 3686 section 6, both directions")
-    func counter() throws {
+    /// The same with many packets together.
+    private func checkBurst(
+        _ sealer: borrowing SuiteState, _ opener: borrowing SuiteState, _ vector: TransformVector, _ expected: [UInt8],
+        _ number: UInt64, _ burst: PacketBurst, _ suite: ESP.Suite
+    ) throws {
+        var batch = PacketBatch(capacity: 20, packetSizeMaximum: 2048)
+        var random = RandomBlock()
+        for position in 0..<batch.capacity {
+            batch.append(expected[..<8] + [UInt8](repeating: 0, count: 8) + vector.plaintext)
+            let isTaken = sealer.seal(
+                batch[position], sequence: number, random: &random, in: burst, position: position)
+            #expect(isTaken)
+            batch[position].count += suite.checkLength
+        }
+        burst.run()
+        for index in 0..<burst.count {
+            #expect(burst.isGood(index) && [UInt8](copying: batch[index].span) == expected)
+        }
+        burst.removeAll()
+        for position in 0..<batch.count {
+            opener.open(batch[position], sequence: number, in: burst, position: position)
+        }
+        burst.run()
+        for index in 0..<burst.count {
+            #expect(burst.isGood(index) && [UInt8](copying: batch[index].span)[16...].starts(with: vector.plaintext))
+        }
+        #expect(burst.multiBufferCount == UInt64(2 * batch.count))
+    }
+
+    @Test("AES-CTR: the nine vectors of RFC 3686 section 6, both directions", arguments: bothLibraries)
+    func counter(_ multiBuffer: MultiBuffer) throws {
         #expect(counterVectors.count == 9)
         for vector in counterVectors {
             let keys = SuiteKeys(
                 encryption: SecretBytes(vector.key + vector.salt), integrity: SecretBytes((0..<20).map { UInt8($0) }))
             try check(
-                .separate(.ctr(keyLength: vector.key.count), .sha1_96), keys, vector, header: hex("00000100 00000001"))
+                .separate(.ctr(keyLength: vector.key.count), .sha1_96), keys, vector, header: hex("00000100 00000001"),
+                multiBuffer)
         }
     }
 

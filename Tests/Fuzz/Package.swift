@@ -18,10 +18,11 @@ let package = Package(
     targets: [
         .target(
             name: "COpenSSL", path: "Linked/Rooms/COpenSSL", cSettings: [.define("OPENSSL_SUPPRESS_DEPRECATED")]),
+        .target(name: "CIPsecMB", path: "Linked/Rooms/CIPsecMB", cSettings: [.define("_GNU_SOURCE")]),
         .systemLibrary(name: "CZlib", path: "Linked/Rooms/CZlib", pkgConfig: "zlib"),
         .target(name: "Wire", path: "Linked/Rooms/Wire", swiftSettings: room),
         .target(
-            name: "Cryptography", dependencies: ["Wire", "COpenSSL"], path: "Linked/Rooms/Cryptography",
+            name: "Cryptography", dependencies: ["Wire", "COpenSSL", "CIPsecMB"], path: "Linked/Rooms/Cryptography",
             swiftSettings: room),
         .target(name: "IKE", dependencies: ["Wire", "Cryptography"], path: "Linked/Rooms/IKE", swiftSettings: room),
         .target(

@@ -15,7 +15,7 @@ struct Arrows {
 
     static let permissions: [String: Permission] = [
         "Wire": .only([]),
-        "Cryptography": .only(["Wire", "COpenSSL", "Synchronization"]),
+        "Cryptography": .only(["Wire", "COpenSSL", "CIPsecMB", "Synchronization"]),
         "IKE": .only(["Wire", "Cryptography", "Synchronization"]),
         "ESP": .only(["Wire", "Cryptography", "CZlib", "Synchronization"]),
         "L2TP": .only(["Wire", "Cryptography", "Synchronization"]),

@@ -198,10 +198,12 @@ struct OutboundEntry: ~Copyable {
     private let traffic: Unmanaged<SessionTraffic>
 
     /// An SA that was negotiated; where compression was, its packets go through the worker's `compressor`.
-    init(_ parameters: AssociationParameters, compressor: PacketCompressor) throws(CryptographyError) {
+    init(
+        _ parameters: AssociationParameters, compressor: PacketCompressor, multiBuffer: MultiBuffer
+    ) throws(CryptographyError) {
         association = try OutboundSecurityAssociation(
             index: parameters.index, outerIndex: parameters.outerIndex, protection: parameters.protection,
-            keys: parameters.keys, limit: parameters.limit, compressor: compressor)
+            keys: parameters.keys, limit: parameters.limit, compressor: compressor, multiBuffer: multiBuffer)
         (use, protection, traffic) = (parameters.use, parameters.protection, .passRetained(parameters.traffic))
     }
 

@@ -60,7 +60,7 @@ extension PacketPath {
             inboundTable.install(
                 try InboundSecurityAssociation(
                     index: parameters.index, owner: slot, protection: parameters.protection,
-                    keys: parameters.keys, limit: parameters.limit))
+                    keys: parameters.keys, limit: parameters.limit, multiBuffer: multiBuffer))
             keyAdditions &+= 1
             inboundEntries.insert(InboundEntry(peer: peer, parameters), at: slot)
             return true
@@ -80,7 +80,7 @@ extension PacketPath {
     private mutating func install(outbound parameters: AssociationParameters, peer slot: Int) -> Bool {
         guard let peer = peers[slot] else { return true }
         do throws(CryptographyError) {
-            peer.pointee.add(try OutboundEntry(parameters, compressor: compressor))
+            peer.pointee.add(try OutboundEntry(parameters, compressor: compressor, multiBuffer: multiBuffer))
             keyAdditions &+= 1
             outboundCount &+= 1
             endWait(of: slot)

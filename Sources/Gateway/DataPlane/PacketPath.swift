@@ -86,6 +86,11 @@ struct PacketPath: ~Copyable {
     var strangersTold = 0
     var sessions = SlotTable<SessionEntry>()
     let compressor = PacketCompressor()
+    let multiBuffer: MultiBuffer
+    /// What is encrypted or decrypted together. A batch from inside is sealed at its end; ``burstPosition`` is where in it the
+    /// packet under way is, negative where it is not of a batch and leaves at once.
+    let burst: PacketBurst
+    private var burstPosition = -1
     /// Datagrams whose ports count and that came in fragments, by the SA's number, or ``insideOwner``.
     var reassembly = FragmentReassembly()
     static let insideOwner = -1
@@ -104,11 +109,16 @@ struct PacketPath: ~Copyable {
     let dispositions: UnsafeMutablePointer<Disposition>
     private let capacity: Int
 
-    init(worker: Int, routes: RouteTable, tunnels: TunnelTable = .empty, batchCapacity: Int) {
+    init(
+        worker: Int, routes: RouteTable, tunnels: TunnelTable = .empty, batchCapacity: Int,
+        multiBuffer: MultiBuffer = .wanted
+    ) {
         self.worker = worker
         self.routes = routes
         self.tunnels = tunnels
-        inboundTable = InboundTable(batchCapacity: batchCapacity, compressor: compressor)
+        self.multiBuffer = multiBuffer
+        burst = PacketBurst(multiBuffer)
+        inboundTable = InboundTable(batchCapacity: batchCapacity, compressor: compressor, burst: burst)
         capacity = batchCapacity
         dispositions = .allocate(capacity: batchCapacity)
         dispositions.initialize(repeating: .done, count: batchCapacity)
@@ -332,7 +342,24 @@ struct PacketPath: ~Copyable {
 
     /// Takes a batch of IP packets from the TUN interface to ESP packets for their peers.
     mutating func send(_ batch: inout PacketBatch, now: Instant) {
-        for position in 0..<batch.count { dispositions[position] = route(&batch[position], now: now) }
+        for position in 0..<batch.count {
+            burstPosition = position
+            dispositions[position] = route(&batch[position], now: now)
+            if burst.isFull { sealBurst() }
+        }
+        burstPosition = -1
+        sealBurst()
+    }
+
+    /// Encrypts what was taken together; what the library refuses is not sent.
+    private mutating func sealBurst() {
+        guard burst.count > 0 else { return }
+        burst.run()
+        for index in 0..<burst.count where !burst.isGood(index) {
+            notSealed.count(.cipherFailure)
+            dispositions[burst.position(index)] = drop(.notEncrypted)
+        }
+        burst.removeAll()
     }
 
     /// Takes one packet to its session, wherever that is, or to the tunnel that it belongs to.
@@ -437,7 +464,10 @@ struct PacketPath: ~Copyable {
         // AH covers the outer addresses.
         packet.path = peer.pointee.path
         let before = entry.pointee.association.traffic
-        if let reason = entry.pointee.association.seal(&packet, nextHeader: nextHeader, random: &random) {
+        let reason = entry.pointee.association.seal(
+            &packet, nextHeader: nextHeader, random: &random, in: burstPosition >= 0 ? burst : nil,
+            position: burstPosition)
+        if let reason {
             notSealed.count(reason)
             return drop(.notEncrypted)
         }

@@ -1,3 +1,4 @@
+import Cryptography
 import ESP
 import FoundationEssentials
 import IO
@@ -87,6 +88,7 @@ final class GatewayServer {
                 "pool": "\(configuration.l2tp.pool.lowerBound)-\(configuration.l2tp.pool.upperBound)",
                 "workers": "\(handles.count)", "profile": "\(configuration.policy.profile)",
                 "users": "\(configuration.users.count)", "masquerade": "\(configuration.masquerades)",
+                "cryptography": "\(Self.cryptography(log))",
             ])
         loop.execute { [plane] in plane.assumeIsolated { $0.start() } }
         ended.wait()
@@ -97,6 +99,17 @@ final class GatewayServer {
         try masquerade?.end()
         loop.shutDown()
         log.notice("ended")
+    }
+
+    /// What packets are encrypted by. Says so where the multi-buffer library was found to be wrong, and is not used.
+    private static func cryptography(_ log: Logger) -> String {
+        let library = MultiBuffer.library
+        if !library.failures.isEmpty {
+            log.error(
+                "the multi-buffer library computes wrong values: OpenSSL does it instead",
+                metadata: ["library": "\(library.description)", "of": "\(library.failures.joined(separator: ", "))"])
+        }
+        return library.isThere ? "\(library.description), OpenSSL" : "OpenSSL"
     }
 
     // MARK: Setting up
