@@ -41,6 +41,9 @@ struct Load: ParsableCommand {
     @Option(help: ArgumentHelp("gcm, cbc (with HMAC-SHA1), or clear: without IPsec.", valueName: "suite"))
     var suite = "gcm"
 
+    @Flag(help: "ESP as IP protocol 50, not in UDP 4500.")
+    var plain = false
+
     @Option(help: ArgumentHelp("modp2048 or ecp256.", valueName: "group"))
     var group = "modp2048"
 
@@ -74,7 +77,8 @@ struct Load: ParsableCommand {
         let crowd = LoadCrowd(
             LoadCrowd.Settings(
                 server: server, outer: outer, inner: inner, servers: servers, preSharedKey: Array(psk.utf8),
-                user: user, password: password, suite: suite, group: group, mtuBytes: mtu, inFlight: inFlight),
+                user: user, password: password, suite: suite, group: group, mtuBytes: mtu, isPlain: plain,
+                inFlight: inFlight),
             plane: plane)
         let begun = SystemClock.now
         crowd.dial(clients)

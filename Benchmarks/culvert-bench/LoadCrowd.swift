@@ -22,6 +22,8 @@ final class LoadCrowd {
         var suite: LoadSuite
         var group: DiffieHellmanGroup
         var mtuBytes: Int
+        /// Whether they know of no NAT, so that ESP travels as IP protocol 50.
+        var isPlain: Bool
         /// How many dial in at once.
         var inFlight: Int
     }
@@ -87,8 +89,8 @@ final class LoadCrowd {
         var initiator = DialCrowd.settings(settings.group, at: address)
         initiator.offer = settings.suite.phaseOne(settings.group)
         initiator.preSharedKey = settings.preSharedKey
-        // A private address of its own: it believes in a NAT, as most clients have one.
-        initiator.own = Endpoint(IPv4Address(192, 168, 1, 2), 500)
+        // With a private address of its own it believes in a NAT, as most clients have one.
+        initiator.own = Endpoint(settings.isPlain ? address : IPv4Address(192, 168, 1, 2), 500)
         initiator.server = Endpoint(settings.server, 500)
         initiator.selectors[1] = [1, 17, 6, 165] + settings.server.octets
         let suite = settings.suite
