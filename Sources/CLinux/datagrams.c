@@ -3,15 +3,19 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <linux/udp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-// Room for the packet information of either IP version, and for two numbers beside it.
+// What the kernel takes as segments of one message (UDP_MAX_SEGMENTS until Linux 6.8), and how many bytes of them.
+enum { SEGMENTS_MAXIMUM = 64, SEGMENTED_BYTES_MAXIMUM = 65000 };
+
+// Room for the packet information of either IP version, and for three numbers beside it.
 union control {
     struct cmsghdr header;
-    uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 2 * CMSG_SPACE(sizeof(int))];
+    uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 3 * CMSG_SPACE(sizeof(int))];
 };
 
 union name {
@@ -96,6 +100,7 @@ static void read_name(const union name *name, struct culvert_datagram *datagram)
 static void read_control(struct msghdr *header, struct culvert_datagram *datagram) {
     datagram->local_high = datagram->local_low = 0;
     datagram->traffic_class = 0;
+    datagram->segment_size = 0;
     for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control; control = CMSG_NXTHDR(header, control)) {
         if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO) {
             struct in_pktinfo information;
@@ -113,6 +118,10 @@ static void read_control(struct msghdr *header, struct culvert_datagram *datagra
             int value;
             memcpy(&value, CMSG_DATA(control), sizeof value);
             datagram->traffic_class = (uint8_t)value;
+        } else if (control->cmsg_level == IPPROTO_UDP && control->cmsg_type == UDP_GRO) {
+            int value;
+            memcpy(&value, CMSG_DATA(control), sizeof value);
+            datagram->segment_size = (uint16_t)value;
         }
     }
 }
@@ -191,19 +200,64 @@ static void write_header(
     }
 }
 
-int culvert_datagram_batch_send(struct culvert_datagram_batch *batch, int descriptor, unsigned first, unsigned count) {
+static bool is_same_flow(const struct culvert_datagram *one, const struct culvert_datagram *other) {
+    return one->remote_low == other->remote_low && one->remote_port == other->remote_port &&
+           one->remote_high == other->remote_high && one->local_low == other->local_low &&
+           one->local_high == other->local_high && one->version == other->version &&
+           one->traffic_class == other->traffic_class && one->do_not_fragment == other->do_not_fragment;
+}
+
+// How many of the datagrams from `first` on, at most `count`, the kernel can make of one message: all of one size but the
+// last, which may be smaller.
+static unsigned run_length(const struct culvert_datagram *first, unsigned count) {
+    size_t size = first->count, bytes = size;
+    unsigned length = 1;
+    while (length < count && length < SEGMENTS_MAXIMUM) {
+        const struct culvert_datagram *next = first + length;
+        if (next->count > size || next->count == 0 || !is_same_flow(first, next)) break;
+        bytes += next->count;
+        if (bytes > SEGMENTED_BYTES_MAXIMUM) break;
+        length++;
+        if (next->count < size) break;
+    }
+    return length;
+}
+
+unsigned culvert_datagram_batch_run(struct culvert_datagram_batch *batch, unsigned first, unsigned count) {
+    if (first >= batch->capacity || count == 0) return 0;
+    return run_length(batch->datagrams + first, count < batch->capacity - first ? count : batch->capacity - first);
+}
+
+int culvert_datagram_batch_send(
+    struct culvert_datagram_batch *batch, int descriptor, unsigned first, unsigned count, bool segmented
+) {
     if (first >= batch->capacity) return 0;
     if (count > batch->capacity - first) count = batch->capacity - first;
-    for (unsigned index = first; index < first + count; index++) {
-        const struct culvert_datagram *datagram = &batch->datagrams[index];
-        batch->vectors[index].iov_base = datagram->start;
-        batch->vectors[index].iov_len = datagram->count;
-        write_header(datagram, &batch->messages[index].msg_hdr, &batch->names[index], &batch->controls[index]);
+    unsigned messages = 0;
+    for (unsigned done = 0; done < count; messages++) {
+        const struct culvert_datagram *datagram = &batch->datagrams[first + done];
+        unsigned length = segmented ? run_length(datagram, count - done) : 1;
+        for (unsigned index = 0; index < length; index++) {
+            batch->vectors[first + done + index].iov_base = datagram[index].start;
+            batch->vectors[first + done + index].iov_len = datagram[index].count;
+        }
+        struct msghdr *header = &batch->messages[messages].msg_hdr;
+        header->msg_iov = &batch->vectors[first + done];
+        header->msg_iovlen = length;
+        write_header(datagram, header, &batch->names[messages], &batch->controls[messages]);
+        if (length > 1) {
+            uint16_t size = (uint16_t)datagram->count;
+            add_control(header, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
+        }
+        done += length;
     }
     int sent;
-    do sent = sendmmsg(descriptor, batch->messages + first, count, MSG_DONTWAIT);
+    do sent = sendmmsg(descriptor, batch->messages, messages, MSG_DONTWAIT);
     while (sent < 0 && errno == EINTR);
-    return sent < 0 ? -errno : sent;
+    if (sent < 0) return -errno;
+    size_t datagrams = 0;
+    for (int message = 0; message < sent; message++) datagrams += batch->messages[message].msg_hdr.msg_iovlen;
+    return (int)datagrams;
 }
 
 int culvert_datagram_send(int descriptor, const struct culvert_datagram *datagram) {

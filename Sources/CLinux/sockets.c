@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/icmp.h>
+#include <linux/udp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -52,6 +53,11 @@ int culvert_bound_port(int descriptor) {
 }
 
 int culvert_set_reuse_port(int descriptor) { return set_flag(descriptor, SOL_SOCKET, SO_REUSEPORT, 1); }
+
+int culvert_set_receive_coalescing(int descriptor) { return set_flag(descriptor, IPPROTO_UDP, UDP_GRO, 1); }
+
+// Zero leaves segmentation to the messages; a kernel without it does not know the option.
+int culvert_can_segment(int descriptor) { return set_flag(descriptor, IPPROTO_UDP, UDP_SEGMENT, 0); }
 
 int culvert_set_packet_information(int descriptor, uint8_t version) {
     return version == 6 ? set_flag(descriptor, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)

@@ -1,10 +1,12 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,12 +26,14 @@ enum { EPOLL_EVENTS_MAXIMUM = 64 };
 
 static int result(int returned) { return returned < 0 ? -errno : returned; }
 
-int culvert_tun_open(const char *name, bool exclusive, char *actual) {
+int culvert_tun_open(const char *name, bool exclusive, bool with_header, char *actual) {
     struct ifreq request;
     memset(&request, 0, sizeof request);
     if (strlen(name) >= sizeof request.ifr_name) return -ENAMETOOLONG;
     strcpy(request.ifr_name, name);
-    request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE | (exclusive ? IFF_TUN_EXCL : 0);
+    request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE;
+    if (exclusive) request.ifr_flags |= (short)IFF_TUN_EXCL;
+    if (with_header) request.ifr_flags |= IFF_VNET_HDR;
     int descriptor = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) return -errno;
     if (ioctl(descriptor, TUNSETIFF, &request) < 0) {
@@ -39,6 +44,34 @@ int culvert_tun_open(const char *name, bool exclusive, char *actual) {
     memcpy(actual, request.ifr_name, sizeof request.ifr_name);
     actual[sizeof request.ifr_name - 1] = 0;
     return descriptor;
+}
+
+// Since Linux 6.2; Debian's headers are older than the kernels that containers run on.
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+int culvert_tun_accept_large(int descriptor, bool tcp, bool udp) {
+    unsigned long offloads = 0;
+    if (tcp) offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+    if (udp) offloads |= TUN_F_USO4 | TUN_F_USO6;
+    return result(ioctl(descriptor, TUNSETOFFLOAD, offloads));
+}
+
+static_assert(sizeof(struct culvert_virtual_header) == sizeof(struct virtio_net_hdr), "one layout");
+static_assert(CULVERT_NEEDS_CHECKSUM == VIRTIO_NET_HDR_F_NEEDS_CSUM && CULVERT_TCP4 == VIRTIO_NET_HDR_GSO_TCPV4 &&
+              CULVERT_TCP6 == VIRTIO_NET_HDR_GSO_TCPV6, "one meaning");
+
+int64_t culvert_tun_read(int descriptor, struct culvert_virtual_header *header, void *start, size_t count) {
+    struct iovec vectors[] = {{header, sizeof *header}, {start, count}};
+    ssize_t got = readv(descriptor, vectors, 2);
+    if (got < 0) return -errno;
+    return got < (ssize_t)sizeof *header ? 0 : got - (ssize_t)sizeof *header;
+}
+
+int culvert_tun_write(int descriptor, const struct iovec *vectors, unsigned count) {
+    return writev(descriptor, vectors, (int)count) < 0 ? -errno : 0;
 }
 
 int culvert_eventfd(void) { return result(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)); }

@@ -19,6 +19,8 @@ public class DatagramSocket: Pollable {
     private let header: ReceivedHeader
     private let incoming: DatagramBatch
     private let outgoing: DatagramBatch
+    private let coalesced: CoalescedBuffers?
+    private var segmentation = Segmentation.off
     private var staged = 0
 
     /// What becomes of the IP header of a packet that comes in.
@@ -32,9 +34,11 @@ public class DatagramSocket: Pollable {
     }
 
     init(
-        socket: FileDescriptor, version: UInt8, header: ReceivedHeader, batchCapacity: Int
+        socket: FileDescriptor, version: UInt8, header: ReceivedHeader, batchCapacity: Int,
+        isCoalesced: Bool = false
     ) throws(SystemError) {
         let descriptor = socket.descriptor
+        coalesced = isCoalesced ? CoalescedBuffers() : nil
         incoming = try DatagramBatch(capacity: batchCapacity)
         outgoing = try DatagramBatch(capacity: batchCapacity)
         try checked(culvert_set_packet_information(descriptor, version), "ask for packet information")
@@ -49,6 +53,15 @@ public class DatagramSocket: Pollable {
     /// The descriptor, for a ``Poller``.
     public final var descriptor: Int32 { socket.descriptor }
 
+    /// How many packets a batch must hold so that all that one system call brings fits.
+    public static var batchCapacityForCoalesced: Int { CoalescedBuffers.packetsMaximum }
+
+    /// From now on, packets of one flow and size go out as one message.
+    final func startSegmentation() { segmentation.isUsed = true }
+
+    /// With which error the system has said that it cannot cut messages into packets, so that they go one by one.
+    public final var segmentationRefusal: Int32? { segmentation.refusal }
+
     /// A sender of single packets for other threads.
     public final var sender: DatagramSender { DatagramSender(socket: socket) }
 
@@ -60,7 +73,11 @@ public class DatagramSocket: Pollable {
 
     /// Receives into the free slots of `batch`, which are as ``PacketBatch/reset()`` leaves them, with one system call and
     /// without waiting. Returns how many packets came.
+    ///
+    /// Where the system puts datagrams together, they are views into other memory than the batch's, without room around them,
+    /// and valid until the next call; there are up to ``batchCapacityForCoalesced`` of them.
     public final func receive(into batch: inout PacketBatch) -> Int {
+        if let coalesced { return incoming.receive(from: descriptor, into: &batch, by: coalesced, drops: &drops) }
         switch header {
         case .none: return incoming.receive(from: descriptor, into: &batch, lead: 0, drops: &drops)
         case .removed: return receiveBehindHeaders(into: &batch, keeping: false)
@@ -122,6 +139,7 @@ public class DatagramSocket: Pollable {
     public final func flush() -> Int {
         let count = staged
         staged = 0
-        return outgoing.send(count: count, to: descriptor, drops: &drops)
+        guard count > 0 else { return 0 }
+        return outgoing.send(count: count, to: descriptor, by: &segmentation, drops: &drops)
     }
 }

@@ -2,6 +2,8 @@
 public enum PacketDrop: Int, CaseIterable, Hashable, Sendable {
     /// It came in larger than a slot of the batch.
     case truncated
+    /// It came in with more others of its flow than a batch has room for.
+    case tooManySegments
     /// It came in with an IP header that does not hold together.
     case malformedHeader
     /// It did not go out: the socket's or the interface's queue was full.
@@ -18,7 +20,7 @@ public enum PacketDrop: Int, CaseIterable, Hashable, Sendable {
 
 /// How many packets were dropped, by reason.
 public struct PacketDropCounters: Sendable {
-    private var counts = InlineArray<7, UInt64>(repeating: 0)
+    private var counts = InlineArray<8, UInt64>(repeating: 0)
 
     /// No drops yet.
     public init() {}

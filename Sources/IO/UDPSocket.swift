@@ -8,9 +8,10 @@ public final class UDPSocket: DatagramSocket {
     /// Opens a socket on `port` (0: a free one) of `address`, for batches of at most `batchCapacity` packets.
     ///
     /// With `sharingPort`, several sockets of this user share the port, each packet going to one of them: see
-    /// ``steer(by:)``.
+    /// ``steer(by:)``. By `offloads`, datagrams of one flow and size cross the border to the system together, where it can.
     public init(
-        address: IPAddress = .v4(.any), port: UInt16, sharingPort: Bool = false, batchCapacity: Int = 64
+        address: IPAddress = .v4(.any), port: UInt16, sharingPort: Bool = false, batchCapacity: Int = 64,
+        offloads: Offloads = .none
     ) throws(SystemError) {
         let version: UInt8
         let (high, low): (UInt64, UInt64)
@@ -21,7 +22,10 @@ public final class UDPSocket: DatagramSocket {
         let descriptor = try checked(culvert_socket(version, false, 0), "open a UDP socket")
         let socket = FileDescriptor(owning: descriptor)
         if sharingPort { try checked(culvert_set_reuse_port(descriptor), "share UDP port \(port)") }
-        try super.init(socket: socket, version: version, header: .none, batchCapacity: batchCapacity)
+        let isCoalesced = offloads.contains(.udpCoalescing) && culvert_set_receive_coalescing(descriptor) >= 0
+        try super.init(
+            socket: socket, version: version, header: .none, batchCapacity: batchCapacity, isCoalesced: isCoalesced)
+        if offloads.contains(.udpSegmentation), culvert_can_segment(descriptor) >= 0 { startSegmentation() }
         let returned = culvert_bind(descriptor, version, high, low, port)
         try checked(
             returned, "bind UDP \(Endpoint(address: address, port: port))", advice: Self.advice(for: -returned))

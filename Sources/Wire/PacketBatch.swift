@@ -111,8 +111,17 @@ public struct PacketBatch: ~Copyable {
     /// The most bytes that a received packet may have.
     public let packetSizeMaximum: Int
     /// How many packets the batch holds now.
-    public var count: Int
+    @inlinable public var count: Int {
+        get { held }
+        set {
+            held = newValue
+            if touched < newValue { touched = newValue }
+        }
+    }
 
+    @usableFromInline var held: Int
+    /// What ``reset()`` has to put back.
+    @usableFromInline var touched = 0
     @usableFromInline let memory: UnsafeMutableRawPointer
     @usableFromInline let packets: UnsafeMutablePointer<Packet>
     @usableFromInline let slotSize: Int
@@ -124,10 +133,11 @@ public struct PacketBatch: ~Copyable {
         slotSize = (Self.headroom + packetSizeMaximum + Self.tailroom + 63) & ~63
         memory = .allocate(byteCount: slotSize * capacity, alignment: 64)
         packets = .allocate(capacity: capacity)
-        count = 0
+        held = 0
         for index in 0..<capacity {
             packets.advanced(by: index).initialize(to: Packet(start: memory, count: 0, path: .none))
         }
+        touched = capacity
         reset()
     }
 
@@ -138,12 +148,24 @@ public struct PacketBatch: ~Copyable {
 
     /// Empties the batch: every packet begins at its slot's headroom again, with no bytes.
     @inlinable public mutating func reset() {
-        count = 0
-        for index in 0..<capacity {
+        held = 0
+        for index in 0..<touched {
             packets[index].start = memory + (index * slotSize + Self.headroom)
             packets[index].count = 0
             packets[index].outer = OuterFields()
         }
+        touched = 0
+    }
+
+    /// Gives the packet at `index` the headroom and tailroom of a slot, where it is only a view into what the system has put
+    /// together of several: those before and behind it stand close by.
+    @inlinable public func moveIntoSlot(_ index: Int) {
+        precondition(index >= 0 && index < capacity && packets[index].count <= packetSizeMaximum)
+        let start = packets[index].start
+        guard start < memory || start >= memory + slotSize * capacity else { return }
+        let slot = slotStart(index)
+        slot.copyMemory(from: start, byteCount: packets[index].count)
+        packets[index].start = slot
     }
 
     /// Where the packet at `index` begins after ``reset()``, with room for ``packetSizeMaximum`` bytes.

@@ -83,15 +83,31 @@ func echo(type: UInt8, from source: IPv4Address, to destination: IPv4Address, pa
     var icmp: [UInt8] = [type, 0, 0, 0, 0x12, 0x34, 0, 1] + payload
     let icmpSum = checksum(icmp)
     (icmp[2], icmp[3]) = (UInt8(icmpSum >> 8), UInt8(icmpSum & 0xff))
-    let length = UInt16(20 + icmp.count)
-    var header: [UInt8] = [0x45, 0, UInt8(length >> 8), UInt8(length & 0xff), 0, 1, 0, 0, 64, 1, 0, 0]
+    return ipv4(protocol: 1, from: source, to: destination, icmp)
+}
+
+/// A UDP datagram from port 4000 to port 4000, in IPv4.
+func udp(from source: IPv4Address, to destination: IPv4Address, payload: [UInt8]) -> [UInt8] {
+    let length = UInt16(8 + payload.count)
+    let lengthBytes = [UInt8(length >> 8), UInt8(length & 0xff)]
+    var datagram: [UInt8] = [0x0f, 0xa0, 0x0f, 0xa0] + lengthBytes + [0, 0] + payload
+    let sum = checksum(source.octets + destination.octets + [0, 17] + lengthBytes + datagram)
+    (datagram[6], datagram[7]) = (UInt8(sum >> 8), UInt8(sum & 0xff))
+    return ipv4(protocol: 17, from: source, to: destination, datagram)
+}
+
+private func ipv4(
+    protocol number: UInt8, from source: IPv4Address, to destination: IPv4Address, _ payload: [UInt8]
+) -> [UInt8] {
+    let length = UInt16(20 + payload.count)
+    var header: [UInt8] = [0x45, 0, UInt8(length >> 8), UInt8(length & 0xff), 0, 1, 0x40, 0, 64, number, 0, 0]
     header += source.octets + destination.octets
     let sum = checksum(header)
     (header[10], header[11]) = (UInt8(sum >> 8), UInt8(sum & 0xff))
-    return header + icmp
+    return header + payload
 }
 
-private func checksum(_ bytes: [UInt8]) -> UInt16 {
+func checksum(_ bytes: [UInt8]) -> UInt16 {
     var sum: UInt32 = 0
     for (index, byte) in bytes.enumerated() { sum += index % 2 == 0 ? UInt32(byte) << 8 : UInt32(byte) }
     while sum > 0xffff { sum = sum >> 16 + sum & 0xffff }

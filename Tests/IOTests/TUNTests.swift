@@ -65,6 +65,43 @@ struct TUNTests {
         }
     }
 
+    @Test("datagrams of one size go in as one and come out as one, and are the same: all offloads against none")
+    func offloads() throws {
+        for offloads in [Offloads.all, .none] {
+            try inOwnNamespace {
+                let (own, client) = (IPv4Address(10, 9, 0, 1), IPv4Address(10, 9, 0, 2))
+                let queue = try interface(address: own, offloads: offloads).queue(0)
+                let server = try UDPSocket(port: 4000, batchCapacity: 64, offloads: .all)
+                let sizes = [Int](repeating: 1000, count: 20) + [77, 1200, 1200, 1]
+                let contents = sizes.enumerated().map { [UInt8](repeating: UInt8($0.offset), count: $0.element) }
+                let sent = contents.map { udp(from: client, to: own, payload: $0) }
+                #expect(queue.send(batch(sent, along: .none)) == contents.count)
+                var received = PacketBatch(
+                    capacity: DatagramSocket.batchCapacityForCoalesced, packetSizeMaximum: 2000)
+                var seen: [[UInt8]] = []
+                while seen.count < contents.count, try isReadable(server) {
+                    received.reset()
+                    _ = server.receive(into: &received)
+                    seen += received.contents
+                }
+                #expect(seen == contents)
+
+                // Back: one message of many segments, cut by us where the interface takes it whole.
+                let path = OuterPath(remote: Endpoint(client, 4000), local: .v4(own))
+                #expect(server.send(batch(contents, along: path)) == contents.count)
+                var answers = PacketBatch(capacity: 64, packetSizeMaximum: 2000)
+                let packets = try version4(contents.count, from: queue, into: &answers)
+                #expect(packets.map { Array($0.dropFirst(28)) } == contents)
+                for packet in packets {
+                    let pseudo = Array(packet[12..<20]) + [0, 17] + Array(packet[24..<26])
+                    #expect(checksum(pseudo + Array(packet[20...])) == 0 && checksum(Array(packet[..<20])) == 0)
+                }
+                #expect(queue.coalescingRefusal == nil)
+                #expect(PacketDrop.allCases.allSatisfy { queue.drops[$0] == 0 })
+            }
+        }
+    }
+
     @Test("an interface that is taken away is noticed")
     func gone() throws {
         try inOwnNamespace {
@@ -133,8 +170,8 @@ struct TUNTests {
         return packets
     }
 
-    private func interface(address: IPv4Address) throws -> TUNDevice {
-        let device = try TUNDevice(name: "culvert0")
+    private func interface(address: IPv4Address, offloads: Offloads = .none) throws -> TUNDevice {
+        let device = try TUNDevice(name: "culvert0", offloads: offloads)
         let netlink = try Netlink()
         let index = try netlink.interface(named: device.name).index
         try netlink.add(InterfaceAddress(interfaceIndex: index, address: .v4(address), prefixLength: 24))

@@ -30,6 +30,50 @@ struct UDPSocketTests {
         #expect(answers[0].path.remote == Endpoint(destination, server.port))
     }
 
+    @Test("packets of one size cross together, and come out as they went in: all offloads against none")
+    func offloads() throws {
+        for (sending, receiving) in [(Offloads.all, .all), (.all, .none), (.none, .all)] as [(Offloads, Offloads)] {
+            let server = try UDPSocket(port: 0, offloads: receiving)
+            let client = try UDPSocket(address: .v4(loopback), port: 0, batchCapacity: 256, offloads: sending)
+            let path = OuterPath(remote: Endpoint(loopback, server.port), local: .v4(.any))
+            // A burst with its shorter end, a longer one behind, sizes that change, and more than one message takes.
+            let sizes =
+                [Int](repeating: 1000, count: 30) + [300, 1400, 1400, 1, 2, 3] + [Int](repeating: 800, count: 100)
+            let contents = sizes.enumerated().map { [UInt8](repeating: UInt8($0.offset), count: $0.element) }
+            #expect(client.send(batch(contents, along: path)) == contents.count)
+            let capacity = max(256, DatagramSocket.batchCapacityForCoalesced)
+            var seen: [[UInt8]] = []
+            var received = PacketBatch(capacity: capacity, packetSizeMaximum: 2000)
+            while seen.count < contents.count, try isReadable(server) {
+                received.reset()
+                #expect(server.receive(into: &received) == received.count)
+                seen += received.contents
+                for index in 0..<received.count { #expect(received[index].path.remote.port == client.port) }
+            }
+            #expect(seen == contents)
+            #expect(client.segmentationRefusal == nil)
+            #expect(PacketDrop.allCases.allSatisfy { client.drops[$0] == 0 && server.drops[$0] == 0 })
+        }
+    }
+
+    @Test("packets that cannot go do not hold up those before and behind them")
+    func segmentsRefused() throws {
+        let server = try UDPSocket(port: 0)
+        let client = try UDPSocket(address: .v4(loopback), port: 0, batchCapacity: 8, offloads: .all)
+        let path = OuterPath(remote: Endpoint(loopback, server.port), local: .v4(.any))
+        // Nobody has port 0.
+        var nowhere = path
+        nowhere.remote.port = 0
+        let mixed = batch([[1, 1], [2, 2], [3, 3], [4, 4]], along: path)
+        mixed[1].path = nowhere
+        mixed[2].path = nowhere
+        #expect(client.send(mixed) == 2)
+        var received = PacketBatch(capacity: 8, packetSizeMaximum: 100)
+        try collect(2, from: server, into: &received)
+        #expect(received.contents == [[1, 1], [4, 4]])
+        #expect(PacketDrop.allCases.reduce(0) { $0 + client.drops[$1] } == 2)
+    }
+
     @Test("packets come behind those that the batch holds, and no more than there are slots")
     func fillsBehind() throws {
         let server = try UDPSocket(port: 0, batchCapacity: 4)

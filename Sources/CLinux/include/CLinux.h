@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 // One packet on its way between the kernel and a slot. Addresses are numbers, most significant octet first; an IPv4
 // address stands in `low`, with `high` zero.
@@ -18,6 +19,7 @@ struct culvert_datagram {
     bool truncated;     // received: the slot was too small for it
     uint8_t traffic_class;  // DSCP and ECN; to be sent: 0 is the socket's own
     bool do_not_fragment;   // to be sent by IPv6: too large is an error
+    uint16_t segment_size;  // received: of each of the datagrams that it holds, but the last; 0 where it is one
 };
 
 // The message headers, vectors, names and control messages of `capacity` packets in one direction, allocated once.
@@ -29,8 +31,12 @@ struct culvert_datagram *culvert_datagram_batch_datagrams(struct culvert_datagra
 
 // Receives up to `count` packets into `start`, of at most `count` bytes, of the first `count` datagrams.
 int culvert_datagram_batch_receive(struct culvert_datagram_batch *batch, int descriptor, unsigned count);
-// Sends datagrams `first` to `first + count - 1`. Fewer than `count`: the next call tells why the next one did not go.
-int culvert_datagram_batch_send(struct culvert_datagram_batch *batch, int descriptor, unsigned first, unsigned count);
+// Sends datagrams `first` to `first + count - 1`, with `segmented` (UDP only) those in one message that can be. Fewer than
+// `count`: the next call tells why the next one did not go, or those that would be one message with it.
+int culvert_datagram_batch_send(
+    struct culvert_datagram_batch *batch, int descriptor, unsigned first, unsigned count, bool segmented);
+// How many of `count` datagrams from `first` on can be one message.
+unsigned culvert_datagram_batch_run(struct culvert_datagram_batch *batch, unsigned first, unsigned count);
 // Sends one packet. Any thread may.
 int culvert_datagram_send(int descriptor, const struct culvert_datagram *datagram);
 
@@ -40,6 +46,9 @@ int culvert_bind(int descriptor, uint8_t version, uint64_t high, uint64_t low, u
 // The port that the socket is bound to.
 int culvert_bound_port(int descriptor);
 int culvert_set_reuse_port(int descriptor);
+// UDP: datagrams of one flow and size may come in together. Which segment sizes go out is asked without sending.
+int culvert_set_receive_coalescing(int descriptor);
+int culvert_can_segment(int descriptor);
 // Tells the local address of every packet that comes in.
 int culvert_set_packet_information(int descriptor, uint8_t version);
 // Tells DSCP and ECN of every packet that comes in.
@@ -75,7 +84,27 @@ int culvert_attach_filter(int descriptor, const struct culvert_filter_instructio
 
 // Opens one queue of the TUN interface `name` and makes the interface if there is none; a name with %d gets a free number.
 // The name as it is goes to `actual` (16 bytes). `exclusive`: refuses (EBUSY) an interface that is there already.
-int culvert_tun_open(const char *name, bool exclusive, char *actual);
+// `with_header`: every packet has a virtual header in front.
+int culvert_tun_open(const char *name, bool exclusive, bool with_header, char *actual);
+// From now on what comes from the interface may be larger than it lets through, and lack checksums. EINVAL: it cannot be.
+int culvert_tun_accept_large(int descriptor, bool tcp, bool udp);
+
+// What stands in front of a packet of a TUN interface: struct virtio_net_hdr, numbers in the machine's order.
+struct culvert_virtual_header {
+    uint8_t flags, segmentation;
+    uint16_t header_length, segment_size, checksum_start, checksum_offset;
+};
+enum {
+    CULVERT_NEEDS_CHECKSUM = 1,
+    CULVERT_TCP4 = 1,
+    CULVERT_TCP6 = 4,
+    CULVERT_UDP = 5,         // VIRTIO_NET_HDR_GSO_UDP_L4, since Linux 6.2
+    CULVERT_CONGESTED = 0x80 // beside one of TCP's: VIRTIO_NET_HDR_GSO_ECN
+};
+// Reads one packet of at most `count` bytes. Returns its size.
+int64_t culvert_tun_read(int descriptor, struct culvert_virtual_header *header, void *start, size_t count);
+// Writes one packet in pieces, its virtual header the first of them.
+int culvert_tun_write(int descriptor, const struct iovec *vectors, unsigned count);
 
 int culvert_eventfd(void);
 int culvert_eventfd_signal(int descriptor);

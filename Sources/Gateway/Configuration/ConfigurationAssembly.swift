@@ -82,6 +82,7 @@ struct ConfigurationAssembly {
             masquerades: draft.masquerades.value ?? masqueradesDefault,
             interface: draft.interface.value ?? Self.interfaceDefault,
             workers: draft.workers.value ?? 0,
+            offloads: draft.offloads.value.map { $0.reduce(.none) { $0.union($1) } } ?? .all,
             logLevel: draft.logLevel.value ?? .info,
             limits: limits, api: api)
         return isCarriedOut(securityPolicy, by: configuration) ? configuration : nil

@@ -1,5 +1,6 @@
 import Cryptography
 import IKE
+import IO
 import Logging
 import Wire
 
@@ -30,6 +31,7 @@ struct ConfigurationDraft: Sendable {
     var masquerades = Setting<Bool>.absent
     var interface = Setting<String>.absent
     var workers = Setting<Int>.absent
+    var offloads = Setting<[Offloads]>.absent
     var logLevel = Setting<Logger.Level>.absent
     var limits = Limits()
     var api = Setting<API>.absent

@@ -1,3 +1,4 @@
+import IO
 import Yams
 
 /// Reads the YAML configuration file: every key against its type and its rule, all that is wrong at once.
@@ -15,7 +16,8 @@ struct ConfigurationFile {
             policy + [
                 "enableModp1024", "rules", "tunnels", "psk", "keys", "aggressiveMode", "certificates",
                 "publicAddress", "endpoints", "policy",
-                "users", "l2tp", "ppp", "dns", "nbns", "masquerade", "interface", "workers", "log", "limits",
+                "users", "l2tp", "ppp", "dns", "nbns", "masquerade", "interface", "workers", "offloads", "log",
+                "limits",
                 "api",
             ]
         static let ike = ["ciphers", "hashes", "groups"]
@@ -122,6 +124,7 @@ struct ConfigurationFile {
         draft.masquerades = bool(top, "masquerade")
         draft.interface = text(top, "interface", ValueRules.interface)
         draft.workers = integer(top, "workers", 0...256)
+        draft.offloads = list(top, "offloads", 0...Offloads.named.count, ValueRules.offload)
 
         let l2tp = section(top, "l2tp", Keys.l2tp)
         draft.network = text(l2tp, "network", ValueRules.network)

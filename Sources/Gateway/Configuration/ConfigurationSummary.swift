@@ -1,5 +1,6 @@
 import Cryptography
 import IKE
+import IO
 import Logging
 import Wire
 
@@ -26,6 +27,7 @@ extension GatewayConfiguration {
                 ("masquerade", masquerades ? "on" : "off"),
                 ("interface", interface),
                 ("workers", workers == 0 ? "one per core" : "\(workers)"),
+                ("offloads", offloads == .all ? "all that the system has" : offloads.description),
                 ("log level", logLevel.rawValue),
                 ("API", api.map { "\($0.listen), for \($0.tokens.map(\.name).joined(separator: ", "))" } ?? "none"),
             ]

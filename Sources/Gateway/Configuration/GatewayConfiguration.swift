@@ -1,5 +1,6 @@
 import Cryptography
 import IKE
+import IO
 import Logging
 import Wire
 
@@ -43,6 +44,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public let interface: String
     /// How many data-plane workers to run; 0 means one per core.
     public let workers: Int
+    /// Which work the system is to do for many packets at once, where it can.
+    public let offloads: Offloads
     /// The least severe level that is logged.
     public let logLevel: Logger.Level
     /// How much of each thing there may be.

@@ -1,5 +1,6 @@
 import Cryptography
 import IKE
+import IO
 import Logging
 import Wire
 
@@ -50,6 +51,15 @@ enum ValueRules {
             throw Refusal(problem: "\(six) is no machine's address", allowed: "a unicast IPv6 address that is routed")
         }
         return .v6(six)
+    }
+
+    static func offload(_ text: String) throws(Refusal) -> Offloads {
+        guard let offload = Offloads.named.first(where: { $0.key == text })?.value else {
+            throw Refusal(
+                problem: "\(quoted(text)) is not an offload",
+                allowed: Offloads.named.map(\.key).joined(separator: ", "))
+        }
+        return offload
     }
 
     static func network(_ text: String) throws(Refusal) -> IPv4Network {

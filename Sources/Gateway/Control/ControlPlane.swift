@@ -2,6 +2,7 @@ import Accounts
 import Cryptography
 import ESP
 import IKE
+import IO
 import L2TP
 import Logging
 import PPP
@@ -168,6 +169,10 @@ struct ControlPlane: ~Copyable {
             receiveFromStranger(message, path: path, now: now)
         case .clearPortFailed(let reason):
             log.error("L2TP in clear cannot be served", metadata: ["error": "\(reason)"])
+        case .offloadRefused(let offload, let error):
+            log.notice(
+                "the system refuses an offload: packets go without it, slower",
+                metadata: ["offload": "\(offload)", "error": "\(SystemError(operation: "use it", number: error))"])
         case .interfaceGone:
             isInterfaceGone = true
         }

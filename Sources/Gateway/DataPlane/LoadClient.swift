@@ -76,11 +76,12 @@ package final class LoadClient {
     /// route `servers`, the network of server addresses.
     package init(server: IPv4Address, interface: String, servers: IPv4Network, mtuBytes: Int) throws {
         self.server = server
-        tunnels = try TUNDevice(name: interface)
+        tunnels = try TUNDevice(name: interface, offloads: .all)
         let netlink = try Netlink()
         try netlink.bringUp(interface: netlink.interface(named: tunnels.name).index, mtuBytes: mtuBytes)
         routes = RouteTable(servers)
-        let opened = try GatewayServer.openPorts(workerCount: 1, tunnels: tunnels, log: Logger(label: "load"))[0]
+        let opened = try GatewayServer.openPorts(
+            workerCount: 1, tunnels: tunnels, offloads: .all, log: Logger(label: "load"))[0]
         senders = opened.senders
         let handle = WorkerHandle(waker: opened.waker)
         self.handle = handle

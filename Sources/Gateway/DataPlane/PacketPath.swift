@@ -206,6 +206,13 @@ struct PacketPath: ~Copyable {
                 report(.limitReached(peer: peer.pointee.identifier, .inbound(result.index), traffic))
             }
             entry.pointee.countIn(batch[position].count)
+            // What gets a header back, or is put together of fragments, needs room.
+            if entry.pointee.use.mode == .transport
+                ? entry.pointee.use.tunnel >= 0
+                : entry.pointee.use.asksPorts && FragmentReassembly.isFragment(batch[position])
+            {
+                batch.moveIntoSlot(position)
+            }
             let isDelivered =
                 if entry.pointee.use.mode == .tunnel || entry.pointee.use.tunnel >= 0 {
                     receiveTunnelled(&batch[position], result, by: entry, from: peer, now: now)
@@ -343,6 +350,8 @@ struct PacketPath: ~Copyable {
     /// Takes a batch of IP packets from the TUN interface to ESP packets for their peers.
     mutating func send(_ batch: inout PacketBatch, now: Instant) {
         for position in 0..<batch.count {
+            // The datagram that its fragments make needs room.
+            if FragmentReassembly.isFragment(batch[position]) { batch.moveIntoSlot(position) }
             burstPosition = position
             dispositions[position] = route(&batch[position], now: now)
             if burst.isFull { sealBurst() }

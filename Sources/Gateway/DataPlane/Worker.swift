@@ -17,6 +17,8 @@ struct WorkerPorts {
     let toOthers: [BoundedRing?]
     /// Wakes the others after something was handed over.
     let wakers: [Waker]
+    /// For a socket that is opened later.
+    let offloads: Offloads
 }
 
 /// The control loop's end of a worker.
@@ -38,8 +40,11 @@ final class WorkerHandle: Sendable {
 /// A thread that moves packets: it waits, takes a batch from what is ready, takes it through the packet path, and sends
 /// what comes out. One batch per source and round, so that no source starves another.
 final class Worker {
-    /// How many packets a batch has: enough to share a system call and, later, to fill a multi-buffer cipher.
-    static let batchCapacity = 64
+    /// How many packets a batch has that come from inside, or by a socket one by one: enough to share a system call, to fill
+    /// a multi-buffer cipher, and for all of a large TCP packet.
+    static let batchCapacity = 128
+    /// How many there are at most: what the system puts together of many, eight times.
+    static let batchCapacityMaximum = DatagramSocket.batchCapacityForCoalesced
     /// How many packets may wait between two workers.
     static let ringCapacity = 512
     /// Goes with a packet that was put together of fragments.
@@ -67,7 +72,7 @@ final class Worker {
     private var path: PacketPath
     /// UDP 1701, where the policy lets L2TP in without IPsec.
     private var clear: UDPSocket?
-    private var batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: PacketPath.packetSizeMaximum)
+    private var batch = PacketBatch(capacity: batchCapacityMaximum, packetSizeMaximum: PacketPath.packetSizeMaximum)
     private var scratch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: PacketPath.packetSizeMaximum)
     /// For a message to the sender of what does not fit.
     private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPError.lengthMaximum)
@@ -75,6 +80,7 @@ final class Worker {
     private var pathMTUReportsTold = 0
     private var isStopped = false
     private var isInsideGone = false
+    private var refusedOffloads = Offloads.none
 
     /// - Parameters:
     ///   - endpoints: Our outer addresses; packets to another are dropped. Empty: all are ours.
@@ -89,7 +95,7 @@ final class Worker {
         self.reports = reports
         self.endpoints = endpoints
         self.localAddress = localAddress
-        path = PacketPath(worker: index, routes: routes, tunnels: tunnels, batchCapacity: Self.batchCapacity)
+        path = PacketPath(worker: index, routes: routes, tunnels: tunnels, batchCapacity: Self.batchCapacityMaximum)
         poller = try Poller()
         try poller.add(handle.waker, token: Token.waker)
         try poller.add(ports.tun, token: Token.tun)
@@ -191,7 +197,8 @@ final class Worker {
         clear = nil
         guard isServed else { return }
         do throws(SystemError) {
-            let socket = try UDPSocket(port: PacketPath.l2tpPort, batchCapacity: Self.batchCapacity)
+            let socket = try UDPSocket(
+                port: PacketPath.l2tpPort, batchCapacity: Self.batchCapacity, offloads: ports.offloads)
             try poller.add(socket, token: Token.clear)
             clear = socket
         } catch {
@@ -235,9 +242,11 @@ final class Worker {
     private func receiveInside(now: Instant) {
         // What waited goes before what came later.
         takeHeld(now: now)
-        batch.reset()
-        _ = ports.tun.receive(into: &batch)
-        sendBatch(now: now)
+        repeat {
+            batch.reset()
+            _ = ports.tun.receive(into: &batch, atMost: Self.batchCapacity)
+            sendBatch(now: now)
+        } while ports.tun.hasMore
     }
 
     /// Sends what waited for an SA that is there now.
@@ -402,6 +411,12 @@ final class Worker {
         send(wrap(&scratch[slot]), scratch[slot])
     }
 
+    private func noteRefusal(_ offload: Offloads, _ error: Int32?) {
+        guard let error, !refusedOffloads.contains(offload) else { return }
+        refusedOffloads.insert(offload)
+        path.report(.offloadRefused(offload, error: error))
+    }
+
     private func tellControlLoop() {
         if ports.tun.isGone, !isInsideGone {
             isInsideGone = true
@@ -409,6 +424,9 @@ final class Worker {
             try? poller.remove(ports.tun)
             path.report(.interfaceGone)
         }
+        noteRefusal(.udpSegmentation, ports.version4.encapsulated.segmentationRefusal)
+        noteRefusal(.udpSegmentation, ports.version6?.encapsulated.segmentationRefusal)
+        noteRefusal(.tunCoalescing, ports.tun.coalescingRefusal)
         if !path.reports.isEmpty {
             let refused = reports.put(path.reports)
             for _ in 0..<refused { path.drops.count(.controlQueueFull) }

@@ -1,4 +1,5 @@
 import ESP
+import IO
 import Wire
 
 /// One direction of an SA as the control loop tells a worker of it.
@@ -77,6 +78,8 @@ enum WorkerReport: Sendable {
     case limitReached(peer: UInt64, AssociationName, Traffic)
     /// ESP came by an SPI that no SA has; with port 0, as IP protocol 50. At most ``PacketPath/unknownSPIsMaximum`` a second.
     case unknownSPI(SecurityParameterIndex, path: OuterPath)
+    /// The system has refused something that it was to do for many packets at once; it is not asked again.
+    case offloadRefused(Offloads, error: Int32)
     /// A router said that a packet was too large. At most ``Worker/pathMTUReportsMaximum`` a second.
     case tooLargeForPath(PathMTUReport)
     /// A packet that belongs to a tunnel has no SA to go by; told again only after ``PacketPath/acquireInterval``.

@@ -40,13 +40,18 @@ final class GatewayServer {
         let workerCount = min(
             configuration.workers == 0 ? ProcessInfo.processInfo.activeProcessorCount : configuration.workers,
             SecurityParameterIndex.workerCountMaximum)
-        tunnels = try TUNDevice(name: configuration.interface, queues: workerCount)
+        tunnels = try TUNDevice(
+            name: configuration.interface, queues: workerCount, offloads: configuration.offloads)
+        if !tunnels.missing.isEmpty {
+            log.notice("the system lacks an offload", metadata: ["offload": "\(tunnels.missing)"])
+        }
         let system = try Self.setUp(tunnels, configuration, log)
         masquerade =
             configuration.masquerades
             ? try Masquerade(sources: [configuration.l2tp.network], exceptInterface: tunnels.name) : nil
 
-        let ports = try Self.openPorts(workerCount: workerCount, tunnels: tunnels, log: log)
+        let ports = try Self.openPorts(
+            workerCount: workerCount, tunnels: tunnels, offloads: configuration.offloads, log: log)
         let handles = ports.map { WorkerHandle(waker: $0.waker) }
         self.handles = handles
         let routes = RouteTable(configuration.l2tp.network)
@@ -175,14 +180,16 @@ final class GatewayServer {
     }
 
     /// The outer sockets of one IP version, one set for each worker.
-    private static func openOuterPorts(version: UInt8, workerCount: Int) throws -> [OuterPorts] {
+    private static func openOuterPorts(version: UInt8, workerCount: Int, offloads: Offloads) throws -> [OuterPorts] {
         var steering = WorkerSteering(
             workers: workerCount, shift: SecurityParameterIndex.workerShift,
             mask: UInt32(SecurityParameterIndex.workerCountMaximum - 1))
         let (any, capacity): (IPAddress, Int) = (version == 6 ? .v6(.any) : .v4(.any), Worker.batchCapacity)
         let ike = try UDPSocket(address: any, port: IKEPort.plain, batchCapacity: capacity)
         let encapsulated = try (0..<workerCount).map { _ in
-            try UDPSocket(address: any, port: IKEPort.encapsulated, sharingPort: true, batchCapacity: capacity)
+            try UDPSocket(
+                address: any, port: IKEPort.encapsulated, sharingPort: true, batchCapacity: capacity,
+                offloads: offloads)
         }
         try encapsulated[0].steer(by: steering)
         let raw = try (0..<workerCount).map { worker in
@@ -209,18 +216,20 @@ final class GatewayServer {
     }
 
     /// The sockets of IPv6, where the machine has it.
-    private static func openOuterPorts6(workerCount: Int, log: Logger) throws -> [OuterPorts]? {
+    private static func openOuterPorts6(workerCount: Int, offloads: Offloads, log: Logger) throws -> [OuterPorts]? {
         guard HostSystem.hasIPv6 else {
             log.info("no IPv6 on this machine: peers are served by IPv4 alone")
             return nil
         }
-        return try openOuterPorts(version: 6, workerCount: workerCount)
+        return try openOuterPorts(version: 6, workerCount: workerCount, offloads: offloads)
     }
 
     /// Opens what `workerCount` workers read and write.
-    static func openPorts(workerCount: Int, tunnels: TUNDevice, log: Logger) throws -> [Opened] {
-        let four = try openOuterPorts(version: 4, workerCount: workerCount)
-        let six = try openOuterPorts6(workerCount: workerCount, log: log)
+    static func openPorts(
+        workerCount: Int, tunnels: TUNDevice, offloads: Offloads, log: Logger
+    ) throws -> [Opened] {
+        let four = try openOuterPorts(version: 4, workerCount: workerCount, offloads: offloads)
+        let six = try openOuterPorts6(workerCount: workerCount, offloads: offloads, log: log)
         // The socket of port 500 is the first worker's.
         let senders = { (ports: [OuterPorts]) throws(StartFailure) in
             guard let ike = ports[IKEPort.worker].ike else { throw StartFailure(description: "no socket for IKE") }
@@ -242,8 +251,9 @@ final class GatewayServer {
             Opened(
                 ports: WorkerPorts(
                     version4: four[index], version6: six?[index], pathMTUs: index == 0 ? pathMTUs : [],
-                    tun: tunnels.queue(index),
-                    fromOthers: rings.map { $0[index] }, toOthers: rings[index], wakers: wakers),
+                    tun: tunnels.queue(index, batchCapacity: Worker.batchCapacityMaximum),
+                    fromOthers: rings.map { $0[index] }, toOthers: rings[index], wakers: wakers,
+                    offloads: offloads),
                 waker: wakers[index], senders: senders4, senders6: senders6)
         }
     }

@@ -254,7 +254,7 @@ extension PacketPathFuzz.Bench {
             switch report {
             case .ike, .control, .frame, .earlyFrame, .stranger: true
             case .peerMoved, .activity, .firstUse, .limitReached, .unknownSPI, .interfaceGone, .acquire,
-                .outsideSelector, .clearPortFailed, .tooLargeForPath:
+                .outsideSelector, .clearPortFailed, .offloadRefused, .tooLargeForPath:
                 false
             }
         }

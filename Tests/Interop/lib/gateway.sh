@@ -4,6 +4,7 @@ GATEWAY_START_SECONDS=15
 SOCKET=''
 GATEWAY_PID=''
 GATEWAY_EXTRA='' # more of its configuration file
+OFFLOADS='' # which the system is to do, if not all
 
 gateway_config() {
     cat <<YAML
@@ -14,7 +15,7 @@ users:
 l2tp: {network: $INNER_NETWORK.0/24, local: $INNER_NETWORK.1, pool: $INNER_NETWORK.10-$INNER_NETWORK.250}
 dns: [$SERVER_INSIDE]
 YAML
-    printf '%s\n' "$GATEWAY_EXTRA"
+    printf '%s\n' "$OFFLOADS" "$GATEWAY_EXTRA"
 }
 
 # What a gateway may change in its namespace, and must put back: links, routes, firewall. Compared before and after. What
