@@ -169,10 +169,10 @@ struct ControlPlane: ~Copyable {
             receiveFromStranger(message, path: path, now: now)
         case .clearPortFailed(let reason):
             log.error("L2TP in clear cannot be served", metadata: ["error": "\(reason)"])
-        case .offloadRefused(let offload, let error):
+        case .offloadRefused(let name, let error):
             log.notice(
                 "the system refuses an offload: packets go without it, slower",
-                metadata: ["offload": "\(offload)", "error": "\(SystemError(operation: "use it", number: error))"])
+                metadata: ["offload": "\(name)", "error": "\(SystemError(operation: "use it", number: error))"])
         case .interfaceGone:
             isInterfaceGone = true
         }

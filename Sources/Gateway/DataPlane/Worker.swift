@@ -414,7 +414,7 @@ final class Worker {
     private func noteRefusal(_ offload: Offloads, _ error: Int32?) {
         guard let error, !refusedOffloads.contains(offload) else { return }
         refusedOffloads.insert(offload)
-        path.report(.offloadRefused(offload, error: error))
+        path.report(.offloadRefused(name: offload.description, error: error))
     }
 
     private func tellControlLoop() {

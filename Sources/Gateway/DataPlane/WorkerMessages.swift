@@ -1,5 +1,4 @@
 import ESP
-import IO
 import Wire
 
 /// One direction of an SA as the control loop tells a worker of it.
@@ -79,7 +78,7 @@ enum WorkerReport: Sendable {
     /// ESP came by an SPI that no SA has; with port 0, as IP protocol 50. At most ``PacketPath/unknownSPIsMaximum`` a second.
     case unknownSPI(SecurityParameterIndex, path: OuterPath)
     /// The system has refused something that it was to do for many packets at once; it is not asked again.
-    case offloadRefused(Offloads, error: Int32)
+    case offloadRefused(name: String, error: Int32)
     /// A router said that a packet was too large. At most ``Worker/pathMTUReportsMaximum`` a second.
     case tooLargeForPath(PathMTUReport)
     /// A packet that belongs to a tunnel has no SA to go by; told again only after ``PacketPath/acquireInterval``.
