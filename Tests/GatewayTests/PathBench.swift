@@ -26,7 +26,7 @@ final class PathBench {
     static let remotePort: UInt16 = 1701
 
     var packets: PacketPath
-    var batch = PacketBatch(capacity: 64, packetSizeMaximum: 4096)
+    var batch: PacketBatch
     let routes: RouteTable
     let traffic = SessionTraffic()
     let inbound = SecurityParameterIndex(0x8000_0011)
@@ -34,19 +34,22 @@ final class PathBench {
     private let suite: Suite
     private let limit: VolumeLimit
     private var clientSends: OutboundSecurityAssociation
-    private var clientReceives = InboundTable(batchCapacity: 64)
+    private var clientReceives: InboundTable
     private var random = RandomBlock()
     private var now = Instant(nanoseconds: 1_000_000_000)
 
     init(
         suite: Suite = .combined(.gcm(keyLength: 16, checkLength: 16)), isSequenced: Bool = false,
         network: NetworkParameters? = network,
-        encapsulation: OuterEncapsulation = .udp, limit: VolumeLimit = .none
+        encapsulation: OuterEncapsulation = .udp, limit: VolumeLimit = .none, batchCapacity: Int = 64,
+        multiBuffer: MultiBuffer = .wanted
     ) throws {
         (self.suite, self.limit) = (suite, limit)
+        batch = PacketBatch(capacity: batchCapacity, packetSizeMaximum: 4096)
+        clientReceives = InboundTable(batchCapacity: batchCapacity)
         let table = RouteTable(IPv4Network(IPv4Address(192, 168, 42, 0), prefixLength: 24) ?? Self.everything)
         routes = table
-        packets = PacketPath(worker: 0, routes: table, batchCapacity: 64)
+        packets = PacketPath(worker: 0, routes: table, batchCapacity: batchCapacity, multiBuffer: multiBuffer)
         clientSends = try OutboundSecurityAssociation(
             index: inbound, protection: Protection(payload: suite), keys: ProtectionKeys(payload: Self.keys(suite, 1)))
         clientReceives.install(
@@ -131,6 +134,25 @@ final class PathBench {
         load(list, path: path)
         packets.receive(&batch, by: encapsulation, now: now)
         return outcomes
+    }
+
+    /// Takes sealed packets through the path as one batch, each where the system put it: one right behind the other, without
+    /// room.
+    func receive(together list: [[UInt8]]) -> [Outcome] {
+        var memory = list.flatMap(\.self)
+        return memory.withUnsafeMutableBytes { memory in
+            batch.reset()
+            var offset = 0
+            for (position, bytes) in list.enumerated() {
+                guard let start = memory.baseAddress else { break }
+                batch.count = position + 1
+                batch[position] = Packet(start: start + offset, count: bytes.count, path: Self.path)
+                offset += bytes.count
+            }
+            packets.separateIKE(&batch, port: 4500)
+            packets.receive(&batch, by: .udp, now: now)
+            return outcomes
+        }
     }
 
     /// Takes what came to UDP 1701 through the path as one batch.
