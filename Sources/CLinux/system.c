@@ -26,14 +26,13 @@ enum { EPOLL_EVENTS_MAXIMUM = 64 };
 
 static int result(int returned) { return returned < 0 ? -errno : returned; }
 
-int culvert_tun_open(const char *name, bool exclusive, bool with_header, char *actual) {
+int culvert_tun_open(const char *name, bool exclusive, char *actual) {
     struct ifreq request;
     memset(&request, 0, sizeof request);
     if (strlen(name) >= sizeof request.ifr_name) return -ENAMETOOLONG;
     strcpy(request.ifr_name, name);
-    request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE;
+    request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_MULTI_QUEUE | IFF_VNET_HDR;
     if (exclusive) request.ifr_flags |= (short)IFF_TUN_EXCL;
-    if (with_header) request.ifr_flags |= IFF_VNET_HDR;
     int descriptor = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) return -errno;
     if (ioctl(descriptor, TUNSETIFF, &request) < 0) {

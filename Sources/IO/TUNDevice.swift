@@ -45,7 +45,7 @@ public final class TUNDevice: Sendable {
 
     private static func open(_ name: String, exclusive: Bool) throws(SystemError) -> (FileDescriptor, String) {
         var actual = [CChar](repeating: 0, count: Int(IFNAMSIZ))
-        let returned = culvert_tun_open(name, exclusive, true, &actual)
+        let returned = culvert_tun_open(name, exclusive, &actual)
         let descriptor = try checked(returned, "open TUN interface \(name)", advice: advice(for: -returned))
         let bytes = actual.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
         return (FileDescriptor(owning: descriptor), String(decoding: bytes, as: UTF8.self))

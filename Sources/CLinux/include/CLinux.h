@@ -46,8 +46,9 @@ int culvert_bind(int descriptor, uint8_t version, uint64_t high, uint64_t low, u
 // The port that the socket is bound to.
 int culvert_bound_port(int descriptor);
 int culvert_set_reuse_port(int descriptor);
-// UDP: datagrams of one flow and size may come in together. Which segment sizes go out is asked without sending.
+// UDP: datagrams of one flow and size may come in together.
 int culvert_set_receive_coalescing(int descriptor);
+// UDP: whether a message can go out as datagrams of one size. Nothing changes.
 int culvert_can_segment(int descriptor);
 // Tells the local address of every packet that comes in.
 int culvert_set_packet_information(int descriptor, uint8_t version);
@@ -84,8 +85,8 @@ int culvert_attach_filter(int descriptor, const struct culvert_filter_instructio
 
 // Opens one queue of the TUN interface `name` and makes the interface if there is none; a name with %d gets a free number.
 // The name as it is goes to `actual` (16 bytes). `exclusive`: refuses (EBUSY) an interface that is there already.
-// `with_header`: every packet has a virtual header in front.
-int culvert_tun_open(const char *name, bool exclusive, bool with_header, char *actual);
+// Every packet has a virtual header in front.
+int culvert_tun_open(const char *name, bool exclusive, char *actual);
 // From now on what comes from the interface may be larger than it lets through, and lack checksums. EINVAL: it cannot be.
 int culvert_tun_accept_large(int descriptor, bool tcp, bool udp);
 
@@ -98,8 +99,7 @@ enum {
     CULVERT_NEEDS_CHECKSUM = 1,
     CULVERT_TCP4 = 1,
     CULVERT_TCP6 = 4,
-    CULVERT_UDP = 5,         // VIRTIO_NET_HDR_GSO_UDP_L4, since Linux 6.2
-    CULVERT_CONGESTED = 0x80 // beside one of TCP's: VIRTIO_NET_HDR_GSO_ECN
+    CULVERT_UDP = 5 // VIRTIO_NET_HDR_GSO_UDP_L4, since Linux 6.2
 };
 // Reads one packet of at most `count` bytes. Returns its size.
 int64_t culvert_tun_read(int descriptor, struct culvert_virtual_header *header, void *start, size_t count);
