@@ -30,7 +30,7 @@ struct Path: ParsableCommand {
                 var bench = try PathLoop(named, size: size)
                 // What ESP protects: the IP packet behind PPP's protocol field, L2TP's header and UDP's.
                 let library = try Library(named.suite, keys: named.keys())
-                    .measure(payload: size + PathLoop.framing, nanoseconds: options.nanoseconds)
+                    .measure(payload: size + Packet.framingLength, nanoseconds: options.nanoseconds)
                 let inbound = bench.inbound(nanoseconds: options.nanoseconds)
                 let outbound = bench.outbound(nanoseconds: options.nanoseconds)
                 for (direction, figure, floor) in [("in", inbound, library.open), ("out", outbound, library.seal)] {
@@ -52,9 +52,6 @@ struct Path: ParsableCommand {
 
 /// A client's packets through the path of one worker.
 private struct PathLoop: ~Copyable {
-    /// PPP's protocol field of one byte, L2TP's header of six, UDP's of eight.
-    static let framing = 1 + 6 + 8
-
     private let size: Int
     private var path: PathInMemory
     private var client: OutboundSecurityAssociation
@@ -101,13 +98,7 @@ private struct PathLoop: ~Copyable {
     private mutating func fillFromInside(to destination: IPv4Address, from source: IPv4Address) {
         fill(&batch, count: size)
         for position in 0..<batchCount {
-            let packet = batch[position]
-            packet.store(UInt16(0x4500), at: 0)
-            packet.store(UInt16(size), at: 2)
-            packet.store(UInt32(0x4000), at: 4)
-            packet.store(UInt16(64 << 8 | UInt16(IPProtocol.udp)), at: 8)
-            packet.store(source.value, at: 12)
-            packet.store(destination.value, at: 16)
+            batch[position].writeHeader(from: source, to: destination)
         }
     }
 
@@ -117,16 +108,7 @@ private struct PathLoop: ~Copyable {
         let path = OuterPath(
             remote: Endpoint(IPv4Address(192, 0, 2, 7), 4500), local: .v4(IPv4Address(198, 51, 100, 1)))
         for position in 0..<batchCount {
-            batch[position].prepend(Self.framing)
-            let packet = batch[position]
-            packet.store(UInt16(1701), at: 0)
-            packet.store(UInt16(1701), at: 2)
-            packet.store(UInt16(packet.count), at: 4)
-            packet.store(UInt16(0), at: 6)
-            packet.store(UInt16(2), at: 8)
-            packet.store(PathInMemory.tunnel, at: 10)
-            packet.store(PathInMemory.session, at: 12)
-            packet.store(UInt8(0x21), at: 14)
+            batch[position].frame()
             guard client.seal(&batch[position], nextHeader: IPProtocol.udp, random: &random) == nil else {
                 fatalError("the client's association is used up")
             }

@@ -61,9 +61,6 @@ struct Scale: ParsableCommand {
 /// Packets of many clients through the path of one worker, each batch of others.
 struct ScaleLoop: ~Copyable {
     private static let server = IPv4Address(10, 0, 0, 9)
-    /// PPP's protocol field of one byte, L2TP's header of six, UDP's of eight.
-    private static let framing = 1 + 6 + 8
-
     /// How many packets in a row are one client's.
     var burst = 1
     private let size: Int
@@ -130,19 +127,9 @@ struct ScaleLoop: ~Copyable {
     mutating func fillFromServer() -> Bool {
         fill(&batch, count: size)
         for position in 0..<batchCount {
-            store(&batch[position], from: Self.server, to: PathInMemory.clientAddress(client(position)))
+            batch[position].writeHeader(from: Self.server, to: PathInMemory.clientAddress(client(position)))
         }
         return true
-    }
-
-    /// An IPv4 header of UDP.
-    private func store(_ packet: inout Packet, from source: IPv4Address, to destination: IPv4Address) {
-        packet.store(UInt16(0x4500), at: 0)
-        packet.store(UInt16(size), at: 2)
-        packet.store(UInt32(0x4000), at: 4)
-        packet.store(UInt16(64 << 8 | UInt16(IPProtocol.udp)), at: 8)
-        packet.store(source.value, at: 12)
-        packet.store(destination.value, at: 16)
     }
 
     /// What clients send: packets in PPP, L2TP, UDP and ESP.
@@ -150,17 +137,8 @@ struct ScaleLoop: ~Copyable {
         fill(&batch, count: size)
         for position in 0..<batchCount {
             let client = client(position)
-            store(&batch[position], from: PathInMemory.clientAddress(client), to: Self.server)
-            batch[position].prepend(Self.framing)
-            let packet = batch[position]
-            packet.store(UInt16(1701), at: 0)
-            packet.store(UInt16(1701), at: 2)
-            packet.store(UInt16(packet.count), at: 4)
-            packet.store(UInt16(0), at: 6)
-            packet.store(UInt16(2), at: 8)
-            packet.store(PathInMemory.tunnel, at: 10)
-            packet.store(PathInMemory.session, at: 12)
-            packet.store(UInt8(0x21), at: 14)
+            batch[position].writeHeader(from: PathInMemory.clientAddress(client), to: Self.server)
+            batch[position].frame()
             guard clients.seal(&batch[position], by: client, suite, inboundKeys, &random) else { return false }
             batch[position].path = PathInMemory.outerPath(client)
         }
