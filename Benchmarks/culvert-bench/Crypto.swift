@@ -78,9 +78,11 @@ struct Crypto: ParsableCommand {
             _ batch: borrowing PacketBatch, _ association: inout OutboundSecurityAssociation,
             _ random: inout RandomBlock, _ burst: PacketBurst
         ) {
+            var total = Traffic()
             for position in 0..<batch.count {
                 _ = association.seal(
-                    &batch[position], nextHeader: IPProtocol.udp, random: &random, in: burst, position: position)
+                    &batch[position], nextHeader: IPProtocol.udp, random: &random, total: &total,
+                    in: .passUnretained(burst), position: position)
             }
             burst.run()
             burst.removeAll()

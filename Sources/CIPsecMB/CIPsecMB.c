@@ -75,42 +75,44 @@ static void *allocate(size_t length) {
 
 /* --- AES-GCM ----------------------------------------------------------------------------------------------------- */
 
-struct culvert_gcm {
-  struct gcm_key_data keys;
+typedef struct {
+  struct gcm_key_data keys; /* first, since it has to be aligned */
   struct gcm_context_data context; /* holds key stream, so it is not left on a stack */
-  aes_gcm_enc_dec_t run;
-};
+  culvert_gcm head;
+} gcm_state;
 
 culvert_gcm *culvert_gcm_create(const uint8_t *key, size_t key_length, int encrypt) {
   const IMB_MGR *manager = library.manager;
-  culvert_gcm *gcm = allocate(sizeof *gcm);
+  gcm_state *gcm = allocate(sizeof *gcm);
   if (gcm == NULL) return NULL;
+  aes_gcm_enc_dec_t run;
   switch (key_length) {
   case 16:
     manager->gcm128_pre(key, &gcm->keys);
-    gcm->run = encrypt ? manager->gcm128_enc : manager->gcm128_dec;
-    return gcm;
+    run = encrypt ? manager->gcm128_enc : manager->gcm128_dec;
+    break;
   case 24:
     manager->gcm192_pre(key, &gcm->keys);
-    gcm->run = encrypt ? manager->gcm192_enc : manager->gcm192_dec;
-    return gcm;
+    run = encrypt ? manager->gcm192_enc : manager->gcm192_dec;
+    break;
   case 32:
     manager->gcm256_pre(key, &gcm->keys);
-    gcm->run = encrypt ? manager->gcm256_enc : manager->gcm256_dec;
-    return gcm;
+    run = encrypt ? manager->gcm256_enc : manager->gcm256_dec;
+    break;
   default: free(gcm); return NULL;
   }
+  /* The same function but for the names of two structures, which the header above does without. */
+  gcm->head.run = (__typeof__(gcm->head.run))(void *)run;
+  gcm->head.keys = &gcm->keys;
+  gcm->head.context = &gcm->context;
+  return &gcm->head;
 }
 
 void culvert_gcm_free(culvert_gcm *gcm) {
   if (gcm == NULL) return;
-  explicit_bzero(gcm, sizeof *gcm);
-  free(gcm);
-}
-
-void culvert_gcm_run(culvert_gcm *gcm, const uint8_t *nonce, const uint8_t *aad, size_t aad_length, uint8_t *data,
-                     size_t length, uint8_t *tag, size_t tag_length) {
-  gcm->run(&gcm->keys, &gcm->context, data, data, length, nonce, aad, aad_length, tag, tag_length);
+  gcm_state *state = (gcm_state *)(void *)((uint8_t *)gcm - offsetof(gcm_state, head));
+  explicit_bzero(state, sizeof *state);
+  free(state);
 }
 
 /* --- a cipher and an HMAC ---------------------------------------------------------------------------------------- */
@@ -278,10 +280,6 @@ culvert_gcm *culvert_gcm_create(const uint8_t *key, size_t key_length, int encry
   return NULL;
 }
 void culvert_gcm_free(culvert_gcm *gcm) { (void)gcm; }
-void culvert_gcm_run(culvert_gcm *gcm, const uint8_t *nonce, const uint8_t *aad, size_t aad_length, uint8_t *data,
-                     size_t length, uint8_t *tag, size_t tag_length) {
-  (void)gcm, (void)nonce, (void)aad, (void)aad_length, (void)data, (void)length, (void)tag, (void)tag_length;
-}
 
 culvert_burst_keys *culvert_burst_keys_create(int cipher, const uint8_t *key, size_t key_length, int hash_bits,
                                               const uint8_t *hash_key, size_t hash_key_length, int encrypt) {

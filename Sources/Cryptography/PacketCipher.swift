@@ -33,7 +33,7 @@ public struct PacketCipher: ~Copyable {
     /// OpenSSL's; nil where the multi-buffer library has the key.
     let context: OpaquePointer?
     /// The multi-buffer library's, of AES-GCM.
-    private let gcm: OpaquePointer?
+    private let gcm: UnsafeMutablePointer<culvert_gcm>?
     private let isCCM: Bool
     /// The length of the key in bytes.
     let keyLength: Int

@@ -148,8 +148,8 @@ public struct InboundTable: ~Copyable {
             results[position] = .none
             results[position].drop =
                 switch header {
-                case .esp: admitESP(batch[position], &results[position], &admissions[position])
-                case .ah: admitAH(batch[position], &results[position], &admissions[position])
+                case .esp: Self.admitESP(&batch[position], &results[position], &admissions[position], slots)
+                case .ah: Self.admitAH(&batch[position], &results[position], &admissions[position], slots)
                 }
         }
         for position in 0..<batch.count where results[position].drop == nil {
@@ -159,7 +159,7 @@ public struct InboundTable: ~Copyable {
                     batch[position], sequence: admissions[position].sequence, in: burst, position: position)
                 if burst.isFull { openBurst() }
             } else {
-                results[position].drop = verify(batch[position], admissions[position], association)
+                results[position].drop = Self.verify(batch[position], admissions[position], association)
             }
         }
         openBurst()
@@ -177,9 +177,14 @@ public struct InboundTable: ~Copyable {
 
     // MARK: - Without cryptography
 
+    // What is called for each packet is static where it does not change the table: the compiler may copy a table that it
+    // lends, counters and all.
+
+    private typealias Slots = UnsafeMutablePointer<UnsafeMutablePointer<InboundSecurityAssociation>?>
+
     /// Everything that can be refused of an ESP packet without cryptography (RFC 4303 section 3.4.2, 3.4.3).
-    private func admitESP(
-        _ packet: Packet, _ result: inout InboundResult, _ admission: inout Admission
+    private static func admitESP(
+        _ packet: inout Packet, _ result: inout InboundResult, _ admission: inout Admission, _ slots: Slots
     ) -> InboundDrop? {
         guard packet.count >= ESPHeader.length else { return .badLength }
         let index = SecurityParameterIndex(packet.uint32(at: 0))
@@ -196,8 +201,8 @@ public struct InboundTable: ~Copyable {
     }
 
     /// The same of AH (RFC 4302 section 3.4.2, 3.4.3), and of ESP in it.
-    private func admitAH(
-        _ packet: Packet, _ result: inout InboundResult, _ admission: inout Admission
+    private static func admitAH(
+        _ packet: inout Packet, _ result: inout InboundResult, _ admission: inout Admission, _ slots: Slots
     ) -> InboundDrop? {
         guard packet.count >= AuthenticationHeader.fixedLength else { return .badLength }
         let index = SecurityParameterIndex(packet.uint32(at: AuthenticationHeader.indexOffset))
@@ -226,13 +231,17 @@ public struct InboundTable: ~Copyable {
 
     /// Whether an ESP packet has whole blocks, and at least a trailer.
     @inline(__always)
-    private func isWhole(_ packet: Packet, _ association: UnsafeMutablePointer<InboundSecurityAssociation>) -> Bool {
+    private static func isWhole(_ packet: Packet, _ association: UnsafeMutablePointer<InboundSecurityAssociation>)
+        -> Bool
+    {
         let count = bodyCount(packet, association)
         return count >= ESPHeader.trailerLength && count % association.pointee.layout.alignment == 0
     }
 
     @inline(__always)
-    private func bodyCount(_ packet: Packet, _ association: UnsafeMutablePointer<InboundSecurityAssociation>) -> Int {
+    private static func bodyCount(_ packet: Packet, _ association: UnsafeMutablePointer<InboundSecurityAssociation>)
+        -> Int
+    {
         packet.count - ESPHeader.length - association.pointee.layout.vectorLength
             - association.pointee.layout.checkLength
     }
@@ -240,7 +249,7 @@ public struct InboundTable: ~Copyable {
     // MARK: - Cryptography
 
     /// Verifies and decrypts what was taken together.
-    private func openBurst() {
+    private mutating func openBurst() {
         guard burst.count > 0 else { return }
         burst.run()
         for index in 0..<burst.count where !burst.isGood(index) { results[burst.position(index)].drop = .notAuthentic }
@@ -248,7 +257,7 @@ public struct InboundTable: ~Copyable {
     }
 
     @inline(__always)
-    private func verify(
+    private static func verify(
         _ packet: Packet, _ admission: Admission, _ association: UnsafeMutablePointer<InboundSecurityAssociation>
     ) -> InboundDrop? {
         guard association.pointee.hasHeader else {
@@ -274,7 +283,7 @@ public struct InboundTable: ~Copyable {
     /// What the packets before it in the batch have changed since it was admitted: the same one may stand among them, one
     /// that moved the window past it, or the last that the SA's volume had room for.
     @inline(__always)
-    private func recheck(
+    private static func recheck(
         _ admission: Admission, _ association: UnsafeMutablePointer<InboundSecurityAssociation>
     ) -> InboundDrop? {
         guard !association.pointee.isUsedUp else { return .volumeExhausted }
@@ -286,7 +295,7 @@ public struct InboundTable: ~Copyable {
     private mutating func accept(_ position: Int, of batch: borrowing PacketBatch) {
         guard let association = slots[results[position].index.slot] else { return }
         let admission = admissions[position]
-        if let drop = recheck(admission, association) {
+        if let drop = Self.recheck(admission, association) {
             results[position].drop = drop
             return
         }
@@ -301,8 +310,8 @@ public struct InboundTable: ~Copyable {
         }
         batch[position].outer.headerLength = 0
         if association.pointee.hasPayload {
-            let bodyCount = bodyCount(batch[position], association)
-            guard decapsulate(&batch[position], &results[position], bodyCount, association) else {
+            let bodyCount = Self.bodyCount(batch[position], association)
+            guard Self.decapsulate(&batch[position], &results[position], bodyCount, association) else {
                 results[position].drop = .badPadding
                 return
             }
@@ -318,7 +327,7 @@ public struct InboundTable: ~Copyable {
 
     /// Takes ESP off. False where the padding is not 1, 2, 3, ... (RFC 4303 section 2.4); our suites define no other.
     @inline(__always)
-    private func decapsulate(
+    private static func decapsulate(
         _ packet: inout Packet, _ result: inout InboundResult, _ bodyCount: Int,
         _ association: UnsafeMutablePointer<InboundSecurityAssociation>
     ) -> Bool {
@@ -337,7 +346,7 @@ public struct InboundTable: ~Copyable {
 
     /// What the payload must be: decompressed where that was agreed, and of tunnel mode an IP packet.
     @inline(__always)
-    private func finish(
+    private mutating func finish(
         _ position: Int, of batch: borrowing PacketBatch,
         _ association: UnsafeMutablePointer<InboundSecurityAssociation>
     ) -> InboundDrop? {

@@ -63,7 +63,7 @@ public struct Traffic: Sendable, Equatable {
         self.authenticatedBytes &+= UInt64(authenticatedBytes)
     }
 
-    /// Adds what came to an SA's traffic since it was `earlier`: how a worker keeps its total beyond its SAs' ends.
+    /// Adds what came to an SA's traffic since it was `earlier`.
     @inlinable
     public mutating func add(_ later: Traffic, since earlier: Traffic) {
         packets &+= later.packets &- earlier.packets

@@ -73,17 +73,24 @@ public struct OutboundSecurityAssociation: ~Copyable {
     /// Protects in place: compresses, encapsulates by ESP, authenticates by AH. Of AH the result begins with its outer IP
     /// header, for which the packet's path and outer fields are set before. The packet must have the headroom and tailroom
     /// of a ``PacketBatch``.
+    public mutating func seal(_ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock) -> OutboundDrop? {
+        var total = Traffic()
+        return seal(&packet, nextHeader: nextHeader, random: &random, total: &total)
+    }
+
+    /// The same, which also counts in its worker's `total`.
     ///
     /// With a `burst`, which must have room, the packet may go to those that are encrypted together, which will know it by
     /// `position`: then it has its place and its length, but nobody may have it before the burst has run.
+    @inline(__always)
     public mutating func seal(
-        _ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock, in burst: PacketBurst? = nil,
-        position: Int = 0
+        _ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock, total: inout Traffic,
+        in burst: Unmanaged<PacketBurst>? = nil, position: Int = 0
     ) -> OutboundDrop? {
         guard sequence < sequenceMaximum else { return .sequenceExhausted }
         guard !volume.isUsedUp else { return .volumeExhausted }
         var nextHeader = nextHeader
-        if let compressor { compress(&packet, &nextHeader, compressor) }
+        if compressionIndex != nil, let compressor { compress(&packet, &nextHeader, compressor) }
         sequence += 1
         var (encrypted, confidential, authenticated) = (0, 0, 0)
         if hasPayload {
@@ -100,9 +107,10 @@ public struct OutboundSecurityAssociation: ~Copyable {
                 header?.seal(&packet, nextHeader: nextHeader, index: outerIndex, sequence: sequence) ?? false
             guard isSealed else { return .notAddressable }
         }
+        let bytes = hasHeader ? packet.count : encrypted
         isNoticeDue = volume.count(
-            bytes: hasHeader ? packet.count : encrypted, confidentialBytes: confidential,
-            authenticatedBytes: authenticated)
+            bytes: bytes, confidentialBytes: confidential, authenticatedBytes: authenticated)
+        total.count(bytes: bytes, confidentialBytes: confidential, authenticatedBytes: authenticated)
         if sequence & Self.packetNoticeMask == 0, sequenceMaximum == UInt64(UInt32.max),
             sequence >= UInt64(Self.softPackets)
         {
@@ -115,18 +123,22 @@ public struct OutboundSecurityAssociation: ~Copyable {
     /// section 3.3). Returns how many bytes were encrypted.
     @inline(__always)
     private mutating func encapsulate(
-        _ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock, in burst: PacketBurst?, position: Int
+        _ packet: inout Packet, nextHeader: UInt8, random: inout RandomBlock, in burst: Unmanaged<PacketBurst>?,
+        position: Int
     ) -> Int? {
         let padLength = Self.appendTrailer(to: &packet, nextHeader: nextHeader, alignment: layout.alignment)
         packet.count += padLength + ESPHeader.trailerLength
         let encrypted = packet.count
         packet.prepend(ESPHeader.length + layout.vectorLength)
-        packet.store(index.value, at: 0)
-        packet.store(UInt32(truncatingIfNeeded: sequence), at: 4)
+        // In one store, since ciphers that authenticate read both at once.
+        let header = UInt64(index.value) << 32 | UInt64(UInt32(truncatingIfNeeded: sequence))
+        packet.start.storeBytes(of: header.bigEndian, as: UInt64.self)
         // AH covers what ESP has encrypted already.
         if let burst, !hasHeader, payload?.joinsBursts() ?? false {
-            let isTaken = payload?.seal(packet, sequence: sequence, random: &random, in: burst, position: position)
-            guard isTaken ?? false else { return nil }
+            let isTaken = burst._withUnsafeGuaranteedRef {
+                payload?.seal(packet, sequence: sequence, random: &random, in: $0, position: position) ?? false
+            }
+            guard isTaken else { return nil }
         } else {
             guard payload?.seal(packet, sequence: sequence, random: &random) ?? false else { return nil }
         }

@@ -174,6 +174,7 @@ struct SuiteState: ~Copyable {
     }
 
     /// Encrypts a packet that is laid out as ESP has it, and writes the check value behind it.
+    @inline(__always)
     func seal(_ packet: Packet, sequence: UInt64, random: inout RandomBlock) -> Bool {
         let vector = packet.start + ESPHeader.length
         let body = vector + vectorLength
@@ -240,10 +241,11 @@ struct SuiteState: ~Copyable {
     /// that CTR begins with (RFC 3686 section 4).
     @inline(__always)
     private func withNonce(_ vector: UnsafeMutableRawPointer, _ body: (UnsafeRawPointer) -> Bool) -> Bool {
-        var nonce = (
-            salt, vector.loadUnaligned(as: UInt32.self), vector.loadUnaligned(fromByteOffset: 4, as: UInt32.self),
-            UInt32(1).bigEndian
-        )
+        // Written as a whole, as it is read: a processor waits for what it has to read out of two stores.
+        let bytes = UInt64(littleEndian: vector.loadUnaligned(as: UInt64.self))
+        var nonce = SIMD2<UInt64>(
+            (UInt64(UInt32(littleEndian: salt)) | bytes << 32).littleEndian,
+            (bytes >> 32 | UInt64(UInt32(1).byteSwapped) << 32).littleEndian)
         return withUnsafeBytes(of: &nonce) { nonce in
             guard let address = nonce.baseAddress else { return false }
             return body(address + nonceOffset)

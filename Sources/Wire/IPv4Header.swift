@@ -52,7 +52,7 @@ public struct IPv4Header {
     @usableFromInline let start: UnsafeMutableRawPointer
 
     /// The header at the start of `packet`; nil when it is not a whole IPv4 datagram.
-    @inlinable
+    @inlinable @inline(__always)
     public init?(_ packet: Packet) {
         guard packet.count >= Self.lengthMinimum else { return nil }
         let first = packet.byte(at: 0)

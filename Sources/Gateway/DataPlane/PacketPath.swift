@@ -144,21 +144,26 @@ struct PacketPath: ~Copyable {
         let marker = 4
         var kept = 0
         for position in 0..<batch.count {
-            let packet = batch[position]
-            if packet.count <= marker {
-                drops.count(Self.isKeepalive(packet) ? .natKeepalive : .tooShort)
-            } else if packet.uint32(at: 0) == 0 {
-                var message = packet
+            if batch[position].count <= marker {
+                drops.count(Self.isKeepalive(batch[position]) ? .natKeepalive : .tooShort)
+            } else if batch[position].uint32(at: 0) == 0 {
+                var message = batch[position]
                 message.removeFirst(marker)
-                report(.ike(message: [UInt8](copying: message.span), path: packet.path, port: port))
+                report(.ike(message: [UInt8](copying: message.span), path: message.path, port: port))
             } else {
                 // The slots trade places, so that each still belongs to one position.
-                batch[position] = batch[kept]
-                batch[kept] = packet
+                if kept != position { swap(&batch, kept, position) }
                 kept += 1
             }
         }
         batch.count = kept
+    }
+
+    @inline(__always)
+    private func swap(_ batch: inout PacketBatch, _ first: Int, _ second: Int) {
+        let packet = batch[first]
+        batch[first] = batch[second]
+        batch[second] = packet
     }
 
     private static func isKeepalive(_ packet: Packet) -> Bool { packet.count == 1 && packet.byte(at: 0) == 0xff }
@@ -472,15 +477,13 @@ struct PacketPath: ~Copyable {
         let count = packet.count
         // AH covers the outer addresses.
         packet.path = peer.pointee.path
-        let before = entry.pointee.association.traffic
         let reason = entry.pointee.association.seal(
-            &packet, nextHeader: nextHeader, random: &random, in: burstPosition >= 0 ? burst : nil,
-            position: burstPosition)
+            &packet, nextHeader: nextHeader, random: &random, total: &sent,
+            in: burstPosition >= 0 ? .passUnretained(burst) : nil, position: burstPosition)
         if let reason {
             notSealed.count(reason)
             return drop(.notEncrypted)
         }
-        sent.add(entry.pointee.association.traffic, since: before)
         entry.pointee.countOut(count)
         if entry.pointee.association.isNoticeDue {
             let name = AssociationName.outbound(entry.pointee.association.index)
