@@ -25,22 +25,22 @@ public enum InternetChecksum {
     @usableFromInline static let wideCount = 32
 
     /// The sum of `count` bytes, a multiple of ``wideCount``, folded to 16 bits. The order of the bytes in a word does not
-    /// matter until the end (RFC 1071 section 2 (B)), so none is turned round before that.
+    /// matter until the end (RFC 1071 section 2 (B)), so none is turned round before that. Two sums, so that neither waits for
+    /// the other's carry.
     @inlinable
     static func wideSum(_ bytes: UnsafeRawPointer, count: Int) -> UInt64 {
-        let mask = UInt64(UInt32.max)
-        var (low, high) = (UInt64(0), UInt64(0))
+        var (even, odd) = (UInt128(0), UInt128(0))
         var offset = 0
         while offset < count {
-            let first = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            let second = bytes.loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self)
-            let third = bytes.loadUnaligned(fromByteOffset: offset &+ 16, as: UInt64.self)
-            let fourth = bytes.loadUnaligned(fromByteOffset: offset &+ 24, as: UInt64.self)
-            low &+= (first & mask) &+ (second & mask) &+ (third & mask) &+ (fourth & mask)
-            high &+= (first >> 32) &+ (second >> 32) &+ (third >> 32) &+ (fourth >> 32)
+            even &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            odd &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self))
+            even &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset &+ 16, as: UInt64.self))
+            odd &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset &+ 24, as: UInt64.self))
             offset &+= wideCount
         }
-        return UInt64(UInt16(~finish(low &+ high)).bigEndian)
+        let sum = even &+ odd
+        let (high, low) = (UInt64(truncatingIfNeeded: sum >> 64), UInt64(truncatingIfNeeded: sum))
+        return UInt64(UInt16(~finish((low >> 32) &+ (low & 0xffff_ffff) &+ high)).bigEndian)
     }
 
     /// The checksum of a sum: folded and complemented.
