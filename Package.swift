@@ -87,10 +87,14 @@ let package = Package(
         .testTarget(name: "L2TPTests", dependencies: ["L2TP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "PPPTests", dependencies: ["PPP", "Wire", "Cryptography"], swiftSettings: room),
         .testTarget(name: "AccountsTests", dependencies: ["Accounts", "Wire", "Cryptography"], swiftSettings: room),
+        .target(
+            name: "NetworkNamespaces", dependencies: ["IO", "CLinux"], path: "Tests/NetworkNamespaces",
+            swiftSettings: room),
         .testTarget(
             name: "IOTests",
             dependencies: [
-                "IO", "Wire", "CLinux", "CNFTables", .product(name: "NIOCore", package: "swift-nio"),
+                "IO", "Wire", "CLinux", "CNFTables", "NetworkNamespaces",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: room),
@@ -106,7 +110,7 @@ let package = Package(
             name: "GatewayTests",
             dependencies: [
                 "Gateway", "IKE", "IO", "ESP", "L2TP", "PPP", "Cryptography", "Wire", "CAllocationCounter",
-                "CertificateVectors", .product(name: "Logging", package: "swift-log"),
+                "CertificateVectors", "NetworkNamespaces", .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: room),
     ]

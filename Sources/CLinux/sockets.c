@@ -90,6 +90,10 @@ int culvert_set_fragmentation_allowed(int descriptor, uint8_t version) {
                         : set_flag(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 }
 
+int culvert_set_fragmentation_forbidden(int descriptor) {
+    return set_flag(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+}
+
 int culvert_set_buffers(int descriptor, int bytes) {
     if (set_flag(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, bytes) < 0) set_flag(descriptor, SOL_SOCKET, SO_RCVBUF, bytes);
     if (set_flag(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, bytes) < 0) set_flag(descriptor, SOL_SOCKET, SO_SNDBUF, bytes);

@@ -33,8 +33,7 @@ public final class PacketSocket {
             advice: returned == -EPERM ? "raw sockets need the capability CAP_NET_RAW" : nil)
         socket = FileDescriptor(owning: descriptor)
         // What says that it is of this protocol is nothing to us.
-        let nothing = [culvert_filter_instruction(code: 0x06, jump_true: 0, jump_false: 0, operand: 0)]
-        try checked(culvert_attach_filter(descriptor, nothing, 1), "close a socket to what comes in")
+        try socket.closeToIncoming()
         if version == 4 { try checked(culvert_set_header_included(descriptor), "send packets with headers") }
         try checked(
             culvert_set_buffers(descriptor, Int32(DatagramSocket.bufferBytesWanted)), "size the socket's buffers")

@@ -60,6 +60,14 @@ public struct WorkerSteering: Hashable, Sendable {
     }
 }
 
+extension Pollable {
+    /// Makes the kernel drop all that would come in by a socket that only sends.
+    func closeToIncoming() throws(SystemError) {
+        let nothing = [culvert_filter_instruction(.return, 0)]
+        try checked(culvert_attach_filter(descriptor, nothing, 1), "close a socket to what comes in")
+    }
+}
+
 /// The instructions of classic BPF that we use (linux/bpf_common.h).
 private enum FilterOperation: UInt16 {
     case load = 0x00

@@ -1,6 +1,7 @@
 import CNFTables
 import Glibc
 import IO
+import NetworkNamespaces
 import Testing
 import Wire
 

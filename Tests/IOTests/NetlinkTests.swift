@@ -1,4 +1,5 @@
 import Glibc
+import NetworkNamespaces
 import Testing
 import Wire
 

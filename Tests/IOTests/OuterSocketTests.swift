@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import NetworkNamespaces
 import Testing
 import Wire
 
@@ -102,6 +103,43 @@ struct OuterSocketTests {
                 try collect(3, from: socket, into: &received)
                 #expect((0..<3).map { received[$0].outer.trafficClass } == [0, 0xb9, 0x03])
             }
+        }
+    }
+
+    @Test("UDP packets that must not be cut go together from the port that others receive at, and never come in here")
+    func unfragmented() throws {
+        try inOwnNamespace {
+            let netlink = try Netlink()
+            try netlink.bringUp(interface: netlink.interface(named: "lo").index, mtuBytes: 1500)
+            let workers = try (0..<2).map { _ in try UDPSocket(port: 4500, sharingPort: true) }
+            try workers[0].steer(by: WorkerSteering(workers: 2, shift: 28, mask: 0x0f))
+            let sender = try UDPSocket.unfragmented(port: 4500, offloads: .udpSegmentation)
+            let heard = try RawSocket(protocol: 17, keepsHeader: true)
+            var path = Self.path4
+            path.remote.port = 4500
+            let numbers: [UInt32] = [0, 0x1000_0000, 0x2000_0000]
+            let contents = numbers.map { bytes($0) + [UInt8](repeating: 5, count: 1000) }
+            for content in contents {
+                #expect(sender.send(batch([content], along: path, packetSizeMaximum: 1500)) == 1)
+            }
+            let tooLarge = [UInt8](repeating: 0, count: 1473)
+            #expect(sender.send(batch([tooLarge], along: path, packetSizeMaximum: 1500)) == 0)
+            #expect(sender.drops[.tooLarge] == 1)
+            var received = PacketBatch(capacity: 8, packetSizeMaximum: 1500)
+            try collect(2, from: workers[0], into: &received)
+            #expect(received.contents == [contents[0], contents[2]] && received[0].path.remote.port == 4500)
+            received.reset()
+            try collect(1, from: workers[1], into: &received)
+            #expect(received.contents == [contents[1]])
+            received.reset()
+            #expect(sender.receive(into: &received) == 0)
+            try collect(3, from: heard, into: &received)
+            let word = (received[0].start - Int(received[0].outer.headerLength) + 6).load(as: UInt16.self)
+            #expect(UInt16(bigEndian: word) & 0x4000 != 0)
+            let together = batch(contents, along: path, packetSizeMaximum: 1500)
+            #expect(sender.send(together) == 3 && sender.segmentationRefusal == nil)
+            received.reset()
+            try collect(3, from: workers[0], into: &received)
         }
     }
 

@@ -1,35 +1,7 @@
-import CLinux
-import Synchronization
 import Testing
 import Wire
 
 @testable import IO
-
-/// Runs `body` on a thread that has a network namespace of its own, so that nothing outside is touched. Sockets and
-/// devices that `body` makes belong to that namespace.
-func inOwnNamespace(_ body: @escaping @Sendable () throws -> Void) throws {
-    let failure = Mutex<(any Error)?>(nil)
-    let thread = try WorkerThread(name: "namespace") {
-        do {
-            try checked(culvert_enter_new_network_namespace(), "enter a network namespace")
-            try body()
-        } catch {
-            failure.withLock { $0 = error }
-        }
-    }
-    thread.join()
-    if let error = failure.withLock({ $0 }) { throw error }
-}
-
-/// Whether this machine lets the tests make network namespaces (root, or CAP_SYS_ADMIN).
-let mayMakeNamespaces: Bool = {
-    let answer = Atomic(false)
-    let thread = try? WorkerThread(name: "probe") {
-        answer.store(culvert_enter_new_network_namespace() == 0, ordering: .releasing)
-    }
-    thread?.join()
-    return answer.load(ordering: .acquiring)
-}()
 
 /// Why a test that needs a namespace was skipped.
 let namespacesNeeded: Comment = "needs the right to make a network namespace (run as root)"

@@ -1,5 +1,6 @@
 import Glibc
 import IO
+import NetworkNamespaces
 import Testing
 import Wire
 

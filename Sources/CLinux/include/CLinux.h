@@ -68,6 +68,8 @@ int culvert_path_mtu(uint8_t version, uint64_t remote_high, uint64_t remote_low,
 int culvert_accept_too_large_only(int descriptor, uint8_t version);
 // Leaves "don't fragment" off: what is too large for the outer path is fragmented, not refused.
 int culvert_set_fragmentation_allowed(int descriptor, uint8_t version);
+// Sets "don't fragment" in IPv4 headers, whatever the system has heard of the path: too large for the interface is an error.
+int culvert_set_fragmentation_forbidden(int descriptor);
 // Asks for buffers of `bytes`, beyond the system's limit where we may (CAP_NET_ADMIN). Returns what was granted for
 // receiving.
 int culvert_set_buffers(int descriptor, int bytes);

@@ -1,10 +1,12 @@
 import IO
 import Wire
 
-/// A worker's outer sockets of one IP version.
-struct OuterPorts {
+/// A worker's outer sockets of one IP version. A class, so that whoever takes it for a packet counts one reference at most.
+final class OuterPorts {
     /// UDP 4500, shared by all workers and steered by SPI.
     let encapsulated: UDPSocket
+    /// UDP 4500 out only, for IPv4 packets that are not to be fragmented.
+    let unfragmented: UDPSocket?
     /// UDP 500; the worker ``IKEPort/worker`` has it.
     let ike: UDPSocket?
     /// IP protocol 50.
@@ -13,6 +15,14 @@ struct OuterPorts {
     let authenticated: RawSocket
     /// Out only: packets that bring their IP header.
     let whole: PacketSocket
+
+    init(
+        encapsulated: UDPSocket, unfragmented: UDPSocket?, ike: UDPSocket?, raw: RawSocket, authenticated: RawSocket,
+        whole: PacketSocket
+    ) {
+        (self.encapsulated, self.unfragmented, self.ike) = (encapsulated, unfragmented, ike)
+        (self.raw, self.authenticated, self.whole) = (raw, authenticated, whole)
+    }
 
     /// The numbers of the sockets of one version for a poller.
     struct Tokens {
@@ -41,9 +51,12 @@ struct OuterPorts {
             _ = whole.stage(packet)
             return true
         }
-        // The headers that the system writes let IPv4 packets be fragmented: one that does not is ours to write.
         if packet.outer.doNotFragment, case .v4(let remote) = packet.path.remote.address {
-            stageWhole(disposition, packet, to: remote)
+            if case .sendInUDP = disposition, let unfragmented {
+                _ = unfragmented.stage(packet)
+            } else {
+                stageWhole(disposition, packet, to: remote)
+            }
             return true
         }
         switch disposition {
@@ -57,14 +70,14 @@ struct OuterPorts {
         return true
     }
 
+    /// The headers that the system writes behind the other sockets let IPv4 packets be fragmented: this one is ours to write.
     private func stageWhole(_ disposition: Disposition, _ packet: Packet, to remote: IPv4Address) {
         var packet = packet
         var protocolNumber = IPProtocol.udp
         switch disposition {
-        case .sendInUDP: packet.prependUDPHeader(from: IKEPort.encapsulated)
         case .sendInUDPOfIKE: packet.prependUDPHeader(from: IKEPort.plain)
         case .sendRaw: protocolNumber = IPProtocol.esp
-        case .done, .deliver, .sendClear, .handOver, .tooLarge: return
+        case .done, .deliver, .sendInUDP, .sendClear, .handOver, .tooLarge: return
         }
         let local = if case .v4(let address) = packet.path.local { address } else { IPv4Address.any }
         packet.prependIPv4Header(
@@ -75,6 +88,7 @@ struct OuterPorts {
     /// Sends what was staged.
     func flush() {
         _ = encapsulated.flush()
+        _ = unfragmented?.flush()
         _ = raw.flush()
         _ = ike?.flush()
         _ = whole.flush()
@@ -82,9 +96,11 @@ struct OuterPorts {
 
     /// What the sockets dropped.
     var drops: (udp: PacketDropCounters, ike: PacketDropCounters, raw: PacketDropCounters) {
+        var udp = encapsulated.drops
+        if let unfragmented { udp.add(unfragmented.drops) }
         var outside = raw.drops
         outside.add(authenticated.drops)
         outside.add(whole.drops)
-        return (encapsulated.drops, ike?.drops ?? PacketDropCounters(), outside)
+        return (udp, ike?.drops ?? PacketDropCounters(), outside)
     }
 }

@@ -42,9 +42,7 @@ final class GatewayServer {
             SecurityParameterIndex.workerCountMaximum)
         tunnels = try TUNDevice(
             name: configuration.interface, queues: workerCount, offloads: configuration.offloads)
-        if !tunnels.missing.isEmpty {
-            log.notice("the system lacks an offload", metadata: ["offload": "\(tunnels.missing)"])
-        }
+        Self.note(missing: tunnels.missing, log)
         let system = try Self.setUp(tunnels, configuration, log)
         masquerade =
             configuration.masquerades
@@ -119,6 +117,11 @@ final class GatewayServer {
 
     // MARK: Setting up
 
+    private static func note(missing: Offloads, _ log: Logger) {
+        guard !missing.isEmpty else { return }
+        log.notice("the system lacks an offload", metadata: ["offload": "\(missing)"])
+    }
+
     private static func harden(_ log: Logger) {
         do {
             try HostSystem.forbidDumps()
@@ -192,6 +195,12 @@ final class GatewayServer {
                 offloads: offloads)
         }
         try encapsulated[0].steer(by: steering)
+        let unfragmented =
+            version == 6
+            ? []
+            : try (0..<workerCount).map { _ in
+                try UDPSocket.unfragmented(port: IKEPort.encapsulated, batchCapacity: capacity, offloads: offloads)
+            }
         let raw = try (0..<workerCount).map { worker in
             let socket = try RawSocket(protocol: IPProtocol.esp, version: version, batchCapacity: capacity)
             try socket.accept(only: worker, by: steering)
@@ -205,10 +214,13 @@ final class GatewayServer {
             try authenticated.accept(only: worker, by: steering)
             let own = SystemRoutes.ownMark
             let ports = OuterPorts(
-                encapsulated: encapsulated[worker], ike: worker == IKEPort.worker ? ike : nil, raw: raw[worker],
+                encapsulated: encapsulated[worker],
+                unfragmented: unfragmented.isEmpty ? nil : unfragmented[worker],
+                ike: worker == IKEPort.worker ? ike : nil, raw: raw[worker],
                 authenticated: authenticated,
                 whole: try PacketSocket(version: version, mark: own, batchCapacity: capacity))
             try ports.encapsulated.mark(own)
+            try ports.unfragmented?.mark(own)
             try ports.ike?.mark(own)
             try ports.raw.mark(own)
             return ports
@@ -230,6 +242,7 @@ final class GatewayServer {
     ) throws -> [Opened] {
         let four = try openOuterPorts(version: 4, workerCount: workerCount, offloads: offloads)
         let six = try openOuterPorts6(workerCount: workerCount, offloads: offloads, log: log)
+        note(missing: four[0].encapsulated.missing, log)
         // The socket of port 500 is the first worker's.
         let senders = { (ports: [OuterPorts]) throws(StartFailure) in
             guard let ike = ports[IKEPort.worker].ike else { throw StartFailure(description: "no socket for IKE") }
