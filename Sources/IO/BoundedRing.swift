@@ -25,6 +25,7 @@ public final class BoundedRing: @unchecked Sendable {
         var count: Int
         var tag: UInt64
         var path: OuterPath
+        var outer: OuterFields
     }
 
     /// A ring for at least `minimumCapacity` packets of at most `packetSizeMaximum` bytes.
@@ -48,7 +49,7 @@ public final class BoundedRing: @unchecked Sendable {
         guard position &- head.load(ordering: .acquiring) < capacity else { return false }
         let slot = memory + (position & (capacity - 1)) * slotSize
         slot.initializeMemory(
-            as: Header.self, to: Header(count: packet.count, tag: tag, path: packet.path))
+            as: Header.self, to: Header(count: packet.count, tag: tag, path: packet.path, outer: packet.outer))
         (slot + MemoryLayout<Header>.stride).copyMemory(from: packet.start, byteCount: packet.count)
         tail.store(position &+ 1, ordering: .releasing)
         return true
@@ -66,9 +67,19 @@ public final class BoundedRing: @unchecked Sendable {
         batch[batch.count].start.copyMemory(from: slot + MemoryLayout<Header>.stride, byteCount: header.count)
         batch[batch.count].count = header.count
         batch[batch.count].path = header.path
+        batch[batch.count].outer = header.outer
+        // What stood in front of it was not copied.
+        batch[batch.count].outer.headerLength = 0
         batch.count += 1
         head.store(position &+ 1, ordering: .releasing)
         return header.tag
+    }
+
+    /// The tag of the packet that the next ``pop(into:)`` returns; nil if the ring is empty. To be asked by the consumer.
+    public var nextTag: UInt64? {
+        let position = head.load(ordering: .relaxed)
+        guard position != tail.load(ordering: .acquiring) else { return nil }
+        return (memory + (position & (capacity - 1)) * slotSize).load(as: Header.self).tag
     }
 
     /// Whether there is nothing to pop. To be asked by the consumer.

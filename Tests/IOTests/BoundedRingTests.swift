@@ -13,15 +13,19 @@ struct BoundedRingTests {
         let path = OuterPath(
             remote: Endpoint(address: .v6(IPv6Address(high: 1, low: 2)), port: 3), local: .v4(loopback))
         let packets = batch([[1], [], [3, 3], [UInt8](repeating: 4, count: 10), [5]], along: path)
+        #expect(ring.nextTag == nil)
+        packets[2].outer.trafficClass = 0xb9
+        packets[2].outer.headerLength = 20
         for index in 0..<4 { #expect(ring.push(packets[index], tag: UInt64(index))) }
         #expect(!ring.push(packets[4]))
         var popped = PacketBatch(capacity: 3, packetSizeMaximum: 10)
         for index in 0..<3 { #expect(ring.pop(into: &popped) == UInt64(index)) }
         // The batch is full; the last packet stays in the ring.
         #expect(ring.pop(into: &popped) == nil)
-        #expect(!ring.isEmpty)
+        #expect(!ring.isEmpty && ring.nextTag == 3)
         #expect(popped.contents == Array(packets.contents[..<3]))
         #expect(popped[2].path == path)
+        #expect(popped[2].outer.trafficClass == 0xb9 && popped[2].outer.headerLength == 0)
         popped.reset()
         #expect(ring.pop(into: &popped) == 3)
         #expect(ring.isEmpty && ring.pop(into: &popped) == nil)

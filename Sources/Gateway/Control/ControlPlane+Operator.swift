@@ -58,6 +58,7 @@ extension ControlPlane: OperatorState {
             "sessions": UInt64(clientSessions.count), "tunnels": UInt64(l2tp.tunnelCount), "peers": UInt64(peers.count),
             "ike.associations": UInt64(ike.associationCount), "ike.halfOpen": UInt64(ike.halfOpenCount),
             "addresses.leased": UInt64(pool.leasedCount),
+            "packets.handedOver": workerStatistics.reduce(0) { $0 &+ $1.handedOverCount },
         ]
         let named: Set<ControlEvent> = [.mainModes, .quickModes, .softAssociations]
         for event in ControlEvent.allCases where !named.contains(event) { counts["\(event)"] = counters[event] }

@@ -100,6 +100,8 @@ struct PacketPath: ~Copyable {
     var notSealed = Counters<OutboundDrop>()
     /// What went by all SAs there have been.
     var sent = Traffic()
+    /// How many packets came to this worker and are another's, who was given them.
+    var handedOver: UInt64 = 0
     /// How often an SA was given keys, and how many there are to send by.
     var keyAdditions: UInt64 = 0
     var outboundCount: UInt64 = 0

@@ -47,8 +47,13 @@ final class Worker {
     static let batchCapacityMaximum = DatagramSocket.batchCapacityForCoalesced
     /// How many packets may wait between two workers.
     static let ringCapacity = 512
-    /// Goes with a packet that was put together of fragments.
-    private static let reassembledTag: UInt64 = 1
+    /// What goes with a packet that is handed over: where it goes.
+    private enum Way {
+        /// From inside, to be sent.
+        static let out: UInt64 = 0
+        /// From the outer network by UDP 4500, to be opened.
+        static let into: UInt64 = 1
+    }
     /// How many reports about the size of packets are looked at within ``pathMTUReportsInterval``.
     static let pathMTUReportsMaximum = 32
     static let pathMTUReportsInterval = Duration.seconds(1)
@@ -152,8 +157,23 @@ final class Worker {
         carryOutCommands()
         keepOurs()
         path.separateIKE(&batch, port: IKEPort.encapsulated)
+        handOverOthers()
         path.receive(&batch, by: .udp, now: now)
         deliver()
+    }
+
+    /// Gives the packets of other workers' SAs to them. The system chooses the worker by the first of what it puts together,
+    /// which are packets of one outer flow, and those are one peer's as a rule: but not behind an IKE message of its.
+    private func handOverOthers() {
+        guard ports.toOthers.count > 1 else { return }
+        var handedOver: UInt64 = 0
+        keep { position in
+            let owner = SecurityParameterIndex(batch[position].uint32(at: 0)).worker
+            guard owner != index, owner < ports.toOthers.count else { return true }
+            handedOver |= handOver(batch[position], Way.into, to: owner)
+            return false
+        }
+        wake(handedOver)
     }
 
     private func receiveRaw(_ socket: RawSocket, as header: InboundTable.Header, now: Instant) {
@@ -260,12 +280,15 @@ final class Worker {
 
     private func takeHandedOver(now: Instant) {
         for ring in ports.fromOthers {
-            guard let ring, !ring.isEmpty else { continue }
+            guard let ring, let way = ring.nextTag else { continue }
             batch.reset()
-            while let tag = ring.pop(into: &batch) {
-                batch[batch.count - 1].outer.isReassembled = tag == Self.reassembledTag
+            while ring.nextTag == way, ring.pop(into: &batch) != nil {}
+            if way == Way.into {
+                path.receive(&batch, by: .udp, now: now)
+                deliver()
+            } else {
+                sendBatch(now: now)
             }
-            sendBatch(now: now)
             // What did not fit the batch is taken in the next round, after the other sources had theirs.
             if !ring.isEmpty { handle.waker.wake() }
         }
@@ -279,12 +302,12 @@ final class Worker {
             switch path.disposition(position) {
             case .done, .deliver: break
             case .sendInUDP, .sendInUDPOfIKE, .sendRaw, .sendClear: send(path.disposition(position), batch[position])
-            case .handOver(let worker): handedOver |= handOver(batch[position], to: worker)
+            case .handOver(let worker): handedOver |= handOver(batch[position], Way.out, to: worker)
             case .tooLarge(let place, let mtuBytes): sendTooLarge(batch[position], to: place, mtuBytes: mtuBytes)
             }
         }
         flush()
-        for worker in ports.wakers.indices where handedOver >> UInt64(worker) & 1 == 1 { ports.wakers[worker].wake() }
+        wake(handedOver)
     }
 
     private func flush() {
@@ -294,14 +317,18 @@ final class Worker {
     }
 
     /// Returns the bit of the worker to be woken.
-    private func handOver(_ packet: Packet, to worker: Int) -> UInt64 {
-        guard worker < ports.toOthers.count, let ring = ports.toOthers[worker],
-            ring.push(packet, tag: packet.outer.isReassembled ? Self.reassembledTag : 0)
-        else {
+    private func handOver(_ packet: Packet, _ way: UInt64, to worker: Int) -> UInt64 {
+        guard worker < ports.toOthers.count, let ring = ports.toOthers[worker], ring.push(packet, tag: way) else {
             path.drops.count(.handOverFull)
             return 0
         }
+        path.handedOver &+= 1
         return 1 << UInt64(worker)
+    }
+
+    private func wake(_ workers: UInt64) {
+        guard workers != 0 else { return }
+        for worker in ports.wakers.indices where workers >> UInt64(worker) & 1 == 1 { ports.wakers[worker].wake() }
     }
 
     /// A packet that does not fit where it goes is cut, or its sender told, as the packet itself says (RFC 1191 section 4,
@@ -360,10 +387,15 @@ final class Worker {
             _ = clear?.stage(packet)
             return
         }
-        let isVersion4 = if case .v4 = packet.path.remote.address { true } else { false }
-        guard let outer = isVersion4 ? ports.version4 : ports.version6, outer.stage(disposition, packet) else {
-            return path.drops.count(.noOuterSocket)
-        }
+        let isTaken =
+            if case .v4 = packet.path.remote.address {
+                ports.version4.stage(disposition, packet)
+            } else if let version6 = ports.version6 {
+                version6.stage(disposition, packet)
+            } else {
+                false
+            }
+        if !isTaken { path.drops.count(.noOuterSocket) }
     }
 
     // MARK: With the control loop
@@ -425,6 +457,7 @@ final class Worker {
             path.report(.interfaceGone)
         }
         noteRefusal(.udpSegmentation, ports.version4.encapsulated.segmentationRefusal)
+        noteRefusal(.udpSegmentation, ports.version4.unfragmented?.segmentationRefusal)
         noteRefusal(.udpSegmentation, ports.version6?.encapsulated.segmentationRefusal)
         noteRefusal(.tunCoalescing, ports.tun.coalescingRefusal)
         if !path.reports.isEmpty {

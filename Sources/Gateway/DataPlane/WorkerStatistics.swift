@@ -14,6 +14,7 @@ final class WorkerStatistics: Sendable {
     private nonisolated(unsafe) let values: UnsafeMutablePointer<Atomic<UInt64>>
     private let activeAssociations = Atomic<UInt64>(0)
     private let keyAdditions = Atomic<UInt64>(0)
+    private let handedOver = Atomic<UInt64>(0)
     private let confidentialSent = Atomic<UInt64>(0)
     private let confidentialReceived = Atomic<UInt64>(0)
     private let authenticatedSent = Atomic<UInt64>(0)
@@ -33,6 +34,9 @@ final class WorkerStatistics: Sendable {
     var drops: [(name: String, count: UInt64)] {
         Self.names.indices.map { (Self.names[$0], values[$0].load(ordering: .relaxed)) }
     }
+
+    /// How many packets the worker gave to others, whose they are.
+    var handedOverCount: UInt64 { handedOver.load(ordering: .relaxed) }
 
     /// Adds this worker's share to what all of them did.
     func add(to statistics: inout IPsecStatistics) {
@@ -62,6 +66,7 @@ final class WorkerStatistics: Sendable {
         for reason in PacketPathDrop.allCases { store(path.drops[reason], &position) }
         activeAssociations.store(
             UInt64(path.inboundTable.count) &+ path.outboundCount, ordering: .relaxed)
+        handedOver.store(path.handedOver, ordering: .relaxed)
         keyAdditions.store(path.keyAdditions, ordering: .relaxed)
         confidentialSent.store(path.sent.confidentialBytes, ordering: .relaxed)
         confidentialReceived.store(path.inboundTable.total.confidentialBytes, ordering: .relaxed)
