@@ -1,46 +1,39 @@
 /// The Internet checksum (RFC 1071).
 public enum InternetChecksum {
-    /// The one's complement sum of `count` bytes, not yet folded to 16 bits nor complemented.
+    /// The one's complement sum of `count` bytes, beginning with `initial`, not yet folded to 16 bits nor complemented.
+    ///
+    /// The sum depends neither on the width of its words nor, until the end, on the order of the bytes in them (RFC 1071
+    /// section 2 (A), (B)): whole words are added as they lie, in two sums, so that neither waits for the other's carry.
     @inlinable
     public static func sum(_ bytes: UnsafeRawPointer, count: Int, initial: UInt64 = 0) -> UInt64 {
-        var sum = initial
-        var offset = 0
-        if count >= Self.wideCount {
-            offset = count & ~(Self.wideCount - 1)
-            sum &+= wideSum(bytes, count: offset)
-        }
-        // 32 bits at a time cannot overflow 64 for any packet; the sum does not depend on the width (RFC 1071 section 2).
-        while offset + 4 <= count {
-            sum &+= UInt64(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-            offset += 4
-        }
-        if offset + 2 <= count {
-            sum &+= UInt64(UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt16.self)))
-            offset += 2
-        }
-        if offset < count { sum &+= UInt64(bytes.load(fromByteOffset: offset, as: UInt8.self)) << 8 }
-        return sum
-    }
-
-    @usableFromInline static let wideCount = 32
-
-    /// The sum of `count` bytes, a multiple of ``wideCount``, folded to 16 bits. The order of the bytes in a word does not
-    /// matter until the end (RFC 1071 section 2 (B)), so none is turned round before that. Two sums, so that neither waits for
-    /// the other's carry.
-    @inlinable
-    static func wideSum(_ bytes: UnsafeRawPointer, count: Int) -> UInt64 {
         var (even, odd) = (UInt128(0), UInt128(0))
         var offset = 0
-        while offset < count {
+        while offset &+ 32 <= count {
             even &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
             odd &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset &+ 8, as: UInt64.self))
             even &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset &+ 16, as: UInt64.self))
             odd &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset &+ 24, as: UInt64.self))
-            offset &+= wideCount
+            offset &+= 32
+        }
+        while offset &+ 8 <= count {
+            even &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            offset &+= 8
+        }
+        if offset &+ 4 <= count {
+            odd &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+            offset &+= 4
+        }
+        if offset &+ 2 <= count {
+            even &+= UInt128(bytes.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
+            offset &+= 2
+        }
+        // The last byte of an odd number is a word's first.
+        if offset < count {
+            odd &+= UInt128(UInt16(littleEndian: UInt16(bytes.load(fromByteOffset: offset, as: UInt8.self))))
         }
         let sum = even &+ odd
         let (high, low) = (UInt64(truncatingIfNeeded: sum >> 64), UInt64(truncatingIfNeeded: sum))
-        return UInt64(UInt16(~finish((low >> 32) &+ (low & 0xffff_ffff) &+ high)).bigEndian)
+        return initial &+ UInt64(UInt16(~finish((low >> 32) &+ (low & 0xffff_ffff) &+ high)).bigEndian)
     }
 
     /// The checksum of a sum: folded and complemented.
