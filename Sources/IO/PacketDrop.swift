@@ -20,6 +20,8 @@ public enum PacketDrop: Int, CaseIterable, Hashable, Sendable {
 
 /// How many packets were dropped, by reason.
 public struct PacketDropCounters: Sendable {
+    /// How many were dropped for all reasons together.
+    public private(set) var total: UInt64 = 0
     private var counts = InlineArray<8, UInt64>(repeating: 0)
 
     /// No drops yet.
@@ -31,9 +33,11 @@ public struct PacketDropCounters: Sendable {
     /// Adds what another socket or queue dropped.
     public mutating func add(_ other: PacketDropCounters) {
         for index in counts.indices { counts[index] &+= other.counts[index] }
+        total &+= other.total
     }
 
     mutating func count(_ reason: PacketDrop, _ packets: Int = 1) {
         counts[reason.rawValue] &+= UInt64(truncatingIfNeeded: packets)
+        total &+= UInt64(truncatingIfNeeded: packets)
     }
 }

@@ -3,17 +3,22 @@ public struct Counters<Reason: RawRepresentable & CaseIterable & Sendable>: Send
     /// The most reasons that one enum may have.
     public static var capacity: Int { 64 }
 
+    /// How many were counted for all reasons together, by which one sees at a glance whether there are more.
+    @inlinable public var total: UInt64 { sum }
+    @usableFromInline var sum: UInt64 = 0
+
     @usableFromInline var values = InlineArray<64, UInt64>(repeating: 0)
 
     /// All zero.
     @inlinable public init() {}
 
     /// Counts one more. A reason beyond the capacity is counted with the last.
-    @inlinable public mutating func count(_ reason: Reason) { values[min(Int(reason.rawValue), 63)] &+= 1 }
+    @inlinable public mutating func count(_ reason: Reason) { add(1, to: reason) }
 
     /// Counts several.
     @inlinable public mutating func add(_ count: UInt64, to reason: Reason) {
         values[min(Int(reason.rawValue), 63)] &+= count
+        sum &+= count
     }
 
     /// How many were counted for a reason.

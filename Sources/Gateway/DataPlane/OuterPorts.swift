@@ -94,6 +94,12 @@ final class OuterPorts {
         _ = whole.flush()
     }
 
+    /// How many packets the sockets dropped.
+    var dropTotal: UInt64 {
+        encapsulated.drops.total &+ (unfragmented?.drops.total ?? 0) &+ (ike?.drops.total ?? 0) &+ raw.drops.total
+            &+ authenticated.drops.total &+ whole.drops.total
+    }
+
     /// What the sockets dropped.
     var drops: (udp: PacketDropCounters, ike: PacketDropCounters, raw: PacketDropCounters) {
         var udp = encapsulated.drops

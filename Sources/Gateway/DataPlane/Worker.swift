@@ -83,6 +83,7 @@ final class Worker {
     private var answer = PacketBatch(capacity: 1, packetSizeMaximum: ICMPError.lengthMaximum)
     private var pathMTUReportsSince = Instant.zero
     private var pathMTUReportsTold = 0
+    private var dropsPublished: UInt64 = 0
     private var isStopped = false
     private var isInsideGone = false
     private var refusedOffloads = Offloads.none
@@ -466,12 +467,23 @@ final class Worker {
             path.reports.removeAll(keepingCapacity: true)
         }
         handle.statistics.publish(path)
+        // A round may be for one packet, and there are more than a hundred reasons.
+        let dropTotal =
+            path.inboundTable.drops.total &+ path.notSealed.total &+ path.drops.total &+ ports.tun.drops.total
+            &+ ports.version4.dropTotal &+ (ports.version6?.dropTotal ?? 0)
+        guard dropTotal != dropsPublished else { return }
+        dropsPublished = dropTotal
+        publishDrops()
+    }
+
+    private func publishDrops() {
+        handle.statistics.publishDrops(path)
         var outer = ports.version4.drops
         if let version6 = ports.version6?.drops {
             outer.udp.add(version6.udp)
             outer.ike.add(version6.ike)
             outer.raw.add(version6.raw)
         }
-        handle.statistics.publish(udp: outer.udp, ike: outer.ike, raw: outer.raw, tun: ports.tun.drops)
+        handle.statistics.publishDrops(udp: outer.udp, ike: outer.ike, raw: outer.raw, tun: ports.tun.drops)
     }
 }

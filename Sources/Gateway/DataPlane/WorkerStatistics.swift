@@ -58,12 +58,16 @@ final class WorkerStatistics: Sendable {
         }
     }
 
-    /// What `path` has counted, for others to read. To be called by the worker alone.
-    func publish(_ path: borrowing PacketPath) {
+    /// What `path` dropped, for others to read. To be called by the worker alone.
+    func publishDrops(_ path: borrowing PacketPath) {
         var position = 0
         for reason in InboundDrop.allCases { store(path.inboundTable.drops[reason], &position) }
         for reason in OutboundDrop.allCases { store(path.notSealed[reason], &position) }
         for reason in PacketPathDrop.allCases { store(path.drops[reason], &position) }
+    }
+
+    /// What else `path` counts.
+    func publish(_ path: borrowing PacketPath) {
         activeAssociations.store(
             UInt64(path.inboundTable.count) &+ path.outboundCount, ordering: .relaxed)
         handedOver.store(path.handedOver, ordering: .relaxed)
@@ -74,8 +78,8 @@ final class WorkerStatistics: Sendable {
         authenticatedReceived.store(path.inboundTable.total.authenticatedBytes, ordering: .relaxed)
     }
 
-    /// The same of the worker's sockets and its queue.
-    func publish(
+    /// What the worker's sockets and its queue dropped.
+    func publishDrops(
         udp: PacketDropCounters, ike: PacketDropCounters, raw: PacketDropCounters, tun: PacketDropCounters
     ) {
         var position = Self.names.count - 4 * PacketDrop.allCases.count

@@ -262,7 +262,10 @@ final class SimulatedGateway {
 
     /// What an operator is told.
     func statisticsRecord() -> StatisticsRecord {
-        for (worker, statistics) in zip(workers, statistics) { statistics.publish(worker.path) }
+        for (worker, statistics) in zip(workers, statistics) {
+            statistics.publishDrops(worker.path)
+            statistics.publish(worker.path)
+        }
         return plane.statistics()
     }
 
