@@ -29,3 +29,23 @@ public struct Counters<Reason: RawRepresentable & CaseIterable & Sendable>: Send
         Reason.allCases.map { ($0, self[$0]) }.filter { $0.1 > 0 }
     }
 }
+
+/// Counts by reason where there are many counters, and most count nothing: a reason takes memory once it was counted.
+public struct SparseCounters<Reason: Equatable & Sendable>: Sendable {
+    /// Each reason that was counted at all, with its number.
+    public private(set) var nonzero: [(reason: Reason, count: UInt64)] = []
+
+    /// All zero.
+    public init() {}
+
+    /// Counts one more.
+    public mutating func count(_ reason: Reason) {
+        guard let position = nonzero.firstIndex(where: { $0.reason == reason }) else {
+            return nonzero.append((reason, 1))
+        }
+        nonzero[position].count &+= 1
+    }
+
+    /// How many were counted for a reason.
+    public subscript(reason: Reason) -> UInt64 { nonzero.first { $0.reason == reason }?.count ?? 0 }
+}
