@@ -43,8 +43,11 @@ struct GatewayDial: ParsableCommand {
     var stay = 0
 
     func validate() throws {
-        guard (1...1024).contains(inFlight), (1...60).contains(seconds), (0...60_000).contains(stay) else {
-            throw ValidationError("--in-flight is 1 to 1024, --seconds 1 to 60, --stay 0 to 60000")
+        guard (1...1024).contains(inFlight), (1...60).contains(seconds),
+            (0...IKELimits().associationsMaximum).contains(stay)
+        else {
+            throw ValidationError(
+                "--in-flight is 1 to 1024, --seconds 1 to 60, --stay 0 to \(IKELimits().associationsMaximum)")
         }
     }
 

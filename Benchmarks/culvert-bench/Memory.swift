@@ -10,13 +10,18 @@ struct Memory: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "The memory of a client with its IKE SA and its pair of IPsec SAs, and with its session besides.")
 
+    /// As many IKE SAs as the engine takes.
+    private var clientsMaximum: Int { IKELimits().associationsMaximum }
+
     @OptionGroup var options: MeasureOptions
 
     @Option(help: ArgumentHelp("How many clients.", valueName: "number"))
     var clients = 10_000
 
     func validate() throws {
-        guard (1...60_000).contains(clients) else { throw ValidationError("--clients is 1 to 60000") }
+        guard (1...clientsMaximum).contains(clients) else {
+            throw ValidationError("--clients is 1 to \(clientsMaximum)")
+        }
     }
 
     func run() throws {

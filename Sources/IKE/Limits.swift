@@ -63,8 +63,8 @@ public struct IKELimits: Sendable, Equatable {
     public var initiationsMaximum = 1024
     /// The most Diffie-Hellman computations that wait at once.
     public var workQueueMaximum = 1024
-    /// The most ISAKMP SAs.
-    public var associationsMaximum = 65_536
+    /// The most ISAKMP SAs: those of 100,000 clients, with room for successors.
+    public var associationsMaximum = 131_072
     /// The most ISAKMP SAs of one peer; the oldest makes room.
     public var associationsPerPeerMaximum = 8
     /// The most IPsec SAs of one peer. What has been replaced and only receives makes room.
