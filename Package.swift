@@ -101,7 +101,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Gateway", "IKE", "ESP", "L2TP", "PPP", "Accounts", "Cryptography", "Wire",
+                "Gateway", "IKE", "ESP", "L2TP", "PPP", "Accounts", "Cryptography", "Wire", "CAllocationCounter",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: room),

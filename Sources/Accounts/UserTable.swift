@@ -44,8 +44,9 @@ public enum AccountVerdict: Sendable {
 public struct UserTable: Sendable {
     private var users: [String: User]
     private var limiter: GuessLimiter<LoginGuess>
-    /// Who has logged in from where, and when: whoever guesses at a user's own address is not to keep him out.
-    private var regulars: RecencyMap<LoginGuess, Instant>
+    /// Who has logged in from where, by its hash, and when: whoever guesses at a user's own address is not to keep him out. Two
+    /// of one hash, a pair in 2^64, would be spared a delay.
+    private var regulars: RecencyMap<Int, Instant>
     /// Checked when there is no such user, so that the time of the answer does not tell who exists.
     private let decoyPassword: SecretBytes
 
@@ -107,7 +108,7 @@ public struct UserTable: Sendable {
         }
         // Not the address: one good account must not buy new guesses at the others.
         limiter.noteSuccess(guess)
-        regulars.setMostRecent(guess, now)
+        regulars.setMostRecent(guess.hashValue, now)
         return .accepted(user, acceptance)
     }
 
@@ -120,7 +121,7 @@ public struct UserTable: Sendable {
     static let regularMemory = Duration.seconds(7 * 86400)
 
     private func isRegular(_ guess: LoginGuess, now: Instant) -> Bool {
-        regulars[guess].map { now.since($0) < Self.regularMemory } ?? false
+        regulars[guess.hashValue].map { now.since($0) < Self.regularMemory } ?? false
     }
 
     private static func brakeName(_ name: String) -> String {

@@ -29,11 +29,14 @@ public struct ReplayWindow: ~Copyable {
 
     private init(size: UInt64, wordCount: Int) {
         (self.size, self.wordCount) = (size, wordCount)
-        words = .allocate(capacity: wordCount)
+        words = wordCount > 0 ? .allocate(capacity: wordCount) : Self.noWords
         words.initialize(repeating: 0, count: wordCount)
     }
 
-    deinit { words.deallocate() }
+    deinit { if wordCount > 0 { words.deallocate() } }
+
+    /// Where windows of no size point to. Nothing is read or written there.
+    private nonisolated(unsafe) static let noWords = UnsafeMutablePointer<UInt64>.allocate(capacity: 1)
 
     /// What the window says of a sequence number.
     public enum Verdict: Sendable {

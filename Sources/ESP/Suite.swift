@@ -156,15 +156,19 @@ public enum Suite: Sendable, Hashable {
 
 /// The lengths that a suite gives to a packet, in bytes; for no suite all are nothing.
 struct SuiteLayout: Sendable {
-    let vectorLength: Int
-    let checkLength: Int
-    let alignment: Int
+    private let vectorBytes: UInt8
+    private let checkBytes: UInt8
+    private let alignmentBytes: UInt8
 
     init(_ suite: Suite?) {
-        vectorLength = suite?.encryption.vectorLength ?? 0
-        checkLength = suite?.checkLength ?? 0
-        alignment = suite?.encryption.alignment ?? 1
+        vectorBytes = UInt8(suite?.encryption.vectorLength ?? 0)
+        checkBytes = UInt8(suite?.checkLength ?? 0)
+        alignmentBytes = UInt8(suite?.encryption.alignment ?? 1)
     }
+
+    @inline(__always) var vectorLength: Int { Int(vectorBytes) }
+    @inline(__always) var checkLength: Int { Int(checkBytes) }
+    @inline(__always) var alignment: Int { Int(alignmentBytes) }
 }
 
 /// The keys of one direction of ESP.

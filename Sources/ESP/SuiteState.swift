@@ -12,9 +12,7 @@ struct SuiteState: ~Copyable {
         case combined
     }
 
-    let vectorLength: Int
-    let checkLength: Int
-    let alignment: Int
+    private let layout: SuiteLayout
     private let kind: Kind
     private let usesExtendedSequenceNumbers: Bool
     private let cipher: PacketCipher?
@@ -42,9 +40,7 @@ struct SuiteState: ~Copyable {
         self.cipher = cipher
         self.authenticator = authenticator
         self.usesExtendedSequenceNumbers = usesExtendedSequenceNumbers
-        vectorLength = encryption.vectorLength
-        checkLength = suite.checkLength
-        alignment = encryption.alignment
+        layout = SuiteLayout(suite)
         kind =
             switch encryption {
             case .null: .null
@@ -60,6 +56,10 @@ struct SuiteState: ~Copyable {
             }
             .bigEndian
     }
+
+    @inline(__always) var vectorLength: Int { layout.vectorLength }
+    @inline(__always) var checkLength: Int { layout.checkLength }
+    @inline(__always) var alignment: Int { layout.alignment }
 
     /// Which algorithms go together: a cipher is said to authenticate if and only if it does, and nothing at all is not ESP
     /// (RFC 4303 section 3.2), nor is a key stream that anybody may flip bits of (RFC 3686 section 2.2).

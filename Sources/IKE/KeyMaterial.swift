@@ -41,6 +41,16 @@ final class KeyMaterial: Sendable {
         encryption = Self.expand(next(authentication, 2), hash: suite.hash, to: suite.cipher.keyLength)
     }
 
+    /// The same without SKEYID, for which nothing asks any more once both have proved who they are.
+    var afterPhaseOne: KeyMaterial { KeyMaterial(withoutRoot: self) }
+
+    private static let noRoot = SecretBytes([])
+
+    private init(withoutRoot keys: KeyMaterial) {
+        (hash, cipher, root) = (keys.hash, keys.cipher, Self.noRoot)
+        (derivation, authentication, encryption) = (keys.derivation, keys.authentication, keys.encryption)
+    }
+
     /// Appendix B: where SKEYID_e is too short, Ka = K1 | K2 | ..., K1 = prf(SKEYID_e, 0), Kn = prf(SKEYID_e, Kn-1).
     static func expand(_ key: SecretBytes, hash: HashAlgorithm, to count: Int) -> SecretBytes {
         guard key.count < count else { return key.slice(0..<count) }

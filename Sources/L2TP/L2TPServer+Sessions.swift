@@ -15,7 +15,7 @@ extension L2TPServer {
         case .cdn: return disconnected(message, session: id, in: slot, now: now)
         default: break
         }
-        guard let session = slots[slot].sessions[id] else { return count(.unknownSession) }
+        guard let session = slots[slot].session(id) else { return count(.unknownSession) }
         if let fault = message.fault, !isHarmless(fault, in: type) {
             let answer = fault.answer
             let result = L2TPResult.disconnect(.generalError, error: answer.error, answer.text)
@@ -50,7 +50,7 @@ extension L2TPServer {
             let result = L2TPResult.disconnect(.generalError, error: fault.answer.error, fault.answer.text)
             return refuseCall(message, result, in: slot, now: now, using: &generator)
         }
-        guard !slots[slot].sessions.values.contains(where: { $0.remoteID == remoteID }) else {
+        guard !slots[slot].sessions.contains(where: { $0.remoteID == remoteID }) else {
             let result = L2TPResult.disconnect(.generalError, error: .badSession, "Session ID in use")
             return refuseCall(message, result, in: slot, now: now, using: &generator)
         }
@@ -60,12 +60,13 @@ extension L2TPServer {
             let result = L2TPResult.disconnect(.noFacilities, error: .noResources, "too many sessions")
             return refuseCall(message, result, in: slot, now: now, using: &generator)
         }
-        slots[slot].sessions[id] = Session(
-            state: .waitingForConnected, remoteID: remoteID, serialNumber: message.uint32(.callSerialNumber) ?? 0,
-            callingNumber: message.text(.callingNumber), calledNumber: message.text(.calledNumber))
+        slots[slot].sessions.append(
+            Session(
+                id: id, state: .waitingForConnected, remoteID: remoteID,
+                serialNumber: message.uint32(.callSerialNumber) ?? 0, callingNumber: message.text(.callingNumber),
+                calledNumber: message.text(.calledNumber)))
         slots[slot].setupDeadlines.append((now + configuration.setupDuration, id))
         slots[slot].emptySince = nil
-        peers[slots[slot].id.peer]?.sessionIDs.insert(id)
         sessionCount += 1
         slots[slot].channel.send(Reply.icrp(sessionID: id), sessionID: remoteID, now: now)
     }
@@ -76,8 +77,10 @@ extension L2TPServer {
         let call = Session.Call(
             requiresSequencing: message[.sequencingRequired] != nil, framingType: message.uint32(.framingType) ?? 0,
             txSpeed: txSpeed, rxSpeed: message.uint32(.rxConnectSpeed) ?? txSpeed)
-        slots[slot].sessions[id]?.state = .established(call, since: now)
-        slots[slot].setupDeadlines.removeAll { $0.session == id }
+        if let position = slots[slot].position(id) {
+            slots[slot].sessions[position].state = .established(call, since: now)
+        }
+        slots[slot].endSetup(of: id)
         if let session = slots[slot].establishedSession(id) { events.append(.sessionEstablished(session)) }
     }
 
@@ -85,8 +88,8 @@ extension L2TPServer {
     private mutating func disconnected(_ message: ControlMessage, session id: UInt16, in slot: Int, now: Instant) {
         // 3.1: a client that has not had our Session ID yet writes 0, and names the session by its own.
         let remoteID = message.uint16(.assignedSessionID)
-        let named = id != 0 ? id : slots[slot].sessions.first { $0.value.remoteID == remoteID }?.key
-        guard let named, slots[slot].sessions[named] != nil else { return count(.unknownSession) }
+        let named = id != 0 ? id : slots[slot].sessions.first { $0.remoteID == remoteID }?.id
+        guard let named, slots[slot].position(named) != nil else { return count(.unknownSession) }
         removeSession(named, from: slot, reason: .disconnectedByPeer(message.result(.session)))
         if slots[slot].sessions.isEmpty { slots[slot].emptySince = now }
     }
@@ -108,7 +111,7 @@ extension L2TPServer {
     mutating func disconnect(
         _ id: UInt16, in slot: Int, result: L2TPResult, reason: L2TPEndReason, now: Instant
     ) {
-        guard let session = slots[slot].sessions[id] else { return }
+        guard let session = slots[slot].session(id) else { return }
         slots[slot].channel.send(
             Reply.cdn(result, sessionID: id), sessionID: session.remoteID, isIdempotent: true, now: now)
         removeSession(id, from: slot, reason: reason)
@@ -117,9 +120,9 @@ extension L2TPServer {
 
     /// Forgets a session and tells of its end.
     mutating func removeSession(_ id: UInt16, from slot: Int, reason: L2TPEndReason) {
-        guard let session = slots[slot].sessions.removeValue(forKey: id) else { return }
-        slots[slot].setupDeadlines.removeAll { $0.session == id }
-        peers[slots[slot].id.peer]?.sessionIDs.remove(id)
+        guard let position = slots[slot].position(id) else { return }
+        let session = slots[slot].sessions.remove(at: position)
+        slots[slot].endSetup(of: id)
         sessionCount -= 1
         let name = L2TPSessionID(tunnel: slots[slot].id, value: id)
         events.append(session.isEstablished ? .sessionEnded(name, reason) : .sessionFailed(name, reason))
@@ -127,7 +130,7 @@ extension L2TPServer {
 
     /// A random Session ID that no session of the peer has.
     private func newSessionID(in slot: Int, using generator: inout some RandomNumberGenerator) -> UInt16? {
-        let used = peers[slots[slot].id.peer]?.sessionIDs ?? []
+        let used = sessions(of: slots[slot].id.peer).map(\.value)
         let start = UInt16.random(in: 1...UInt16.max, using: &generator)
         var candidate = start
         repeat {

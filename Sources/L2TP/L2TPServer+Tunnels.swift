@@ -135,7 +135,7 @@ extension L2TPServer {
     ) {
         // 4.4.3: without a Receive Window Size the window is 4.
         var channel = ReliableChannel(
-            timing: .init(configuration), peerWindow: message.uint16(.receiveWindowSize) ?? 4,
+            timing: timing, peerWindow: message.uint16(.receiveWindowSize) ?? 4,
             receiveWindow: configuration.receiveWindow)
         _ = channel.receive(header, body: body, now: now)
         _ = channel.takeMessage(now: now)
@@ -282,7 +282,7 @@ extension L2TPServer {
 
     /// Tells of the end of a live tunnel and of its sessions. The caller says what becomes of the slot.
     mutating func end(_ slot: Int, reason: L2TPEndReason) {
-        for session in slots[slot].sessions.keys.sorted() { removeSession(session, from: slot, reason: reason) }
+        for session in slots[slot].sessions.map(\.id).sorted() { removeSession(session, from: slot, reason: reason) }
         slots[slot].setupDeadlines = []
         slots[slot].emptySince = nil
         tunnelCount -= 1
@@ -328,7 +328,7 @@ extension L2TPServer {
     private mutating func expireEstablished(_ slot: Int, now: Instant) {
         while let first = slots[slot].setupDeadlines.first, first.deadline <= now {
             slots[slot].setupDeadlines.removeFirst()
-            guard let session = slots[slot].sessions[first.session], !session.isEstablished else { continue }
+            guard let session = slots[slot].session(first.session), !session.isEstablished else { continue }
             disconnect(first.session, in: slot, result: .disconnect(.notInTime), reason: .notSetUpInTime, now: now)
         }
         if let since = slots[slot].emptySince, since + configuration.emptyTunnelDuration <= now {

@@ -11,7 +11,6 @@ public struct L2TPServer: Sendable {
     struct PeerRecord: Sendable {
         /// The slots of its tunnels, the oldest first.
         var slots: [Int] = []
-        var sessionIDs: Set<UInt16> = []
     }
 
     /// A refusal, which has no tunnel and hence nobody to send it again: the client's repetition brings the next.
@@ -33,7 +32,8 @@ public struct L2TPServer: Sendable {
     /// How many sessions are established or being set up.
     public internal(set) var sessionCount = 0
 
-    var slots: [Tunnel] = []
+    let timing: ReliableChannel.Timing
+    var slots = RecordList<Tunnel>()
     var vacantSlots: [Int] = []
     var slotByID: [L2TPTunnelID: Int] = [:]
     var peers: [UInt64: PeerRecord] = [:]
@@ -45,7 +45,10 @@ public struct L2TPServer: Sendable {
     var events = FIFO<L2TPEvent>()
 
     /// A server without tunnels.
-    public init(configuration: L2TPConfiguration = L2TPConfiguration()) { self.configuration = configuration }
+    public init(configuration: L2TPConfiguration = L2TPConfiguration()) {
+        self.configuration = configuration
+        timing = ReliableChannel.Timing(configuration)
+    }
 
     // MARK: What comes out
 
@@ -87,11 +90,19 @@ public struct L2TPServer: Sendable {
 
     /// The established sessions; made as they are asked for, like ``tunnels``.
     public var sessions: some Sequence<L2TPSession> {
-        slots.lazy.filter(\.isLive).flatMap { tunnel in tunnel.sessions.keys.compactMap(tunnel.establishedSession) }
+        slots.lazy.filter(\.isLive).flatMap { tunnel in tunnel.sessions.compactMap { tunnel.establishedSession($0.id) }
+        }
     }
 
     /// A tunnel that is established or being set up.
     public func tunnel(_ id: L2TPTunnelID) -> L2TPTunnel? { liveSlot(id).map { slots[$0].summary } }
+
+    /// The sessions of one IPsec peer, established or being set up, without a look at any other's.
+    public func sessions(of peer: UInt64) -> [L2TPSessionID] {
+        (peers[peer]?.slots ?? []).flatMap { slot in
+            slots[slot].sessions.map { L2TPSessionID(tunnel: slots[slot].id, value: $0.id) }
+        }
+    }
 
     /// An established session.
     public func session(_ id: L2TPSessionID) -> L2TPSession? {
@@ -109,7 +120,7 @@ public struct L2TPServer: Sendable {
 
     /// Hangs up a session with CDN, and its tunnel with StopCCN if that was its last.
     public mutating func disconnectSession(_ id: L2TPSessionID, result: L2TPResult, now: Instant) {
-        guard let slot = liveSlot(id.tunnel), slots[slot].sessions[id.value] != nil else { return }
+        guard let slot = liveSlot(id.tunnel), slots[slot].position(id.value) != nil else { return }
         disconnect(id.value, in: slot, result: result, reason: .closedByUs(result), now: now)
         if slots[slot].isLive, slots[slot].sessions.isEmpty {
             stop(slot, result: .stop(.clear), reason: .closedByUs(.stop(.clear)), now: now)
@@ -184,7 +195,7 @@ public struct L2TPServer: Sendable {
         let id = slots[slot].id
         guard !slots[slot].isVacant else { return }
         slots[slot].state = .vacant
-        slots[slot].channel = ReliableChannel(timing: .init(configuration), peerWindow: 1, receiveWindow: 1)
+        slots[slot].channel = ReliableChannel(timing: timing, peerWindow: 1, receiveWindow: 1)
         slots[slot].setupDeadlines = []
         slotByID[id] = nil
         tunnelIDUse[Int(id.value)] -= 1

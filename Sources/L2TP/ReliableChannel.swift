@@ -5,12 +5,12 @@ import Wire
 /// It knows sequence numbers, windows and time, and nothing of what the messages say. Sent messages stay at the front of
 /// `queue` until they are acknowledged, so message `i` of the queue always has the number `base + i`.
 struct ReliableChannel: Sendable {
-    /// When to send again, and when to give up.
-    struct Timing: Sendable {
-        var initial: Duration
-        var cap: Duration
-        var retransmissionsMaximum: Int
-        var acknowledgementDelay: Duration
+    /// When to send again, and when to give up: the same for all channels of a server, in one piece of memory.
+    final class Timing: Sendable {
+        let initial: Duration
+        let cap: Duration
+        let retransmissionsMaximum: Int
+        let acknowledgementDelay: Duration
 
         init(_ configuration: L2TPConfiguration) {
             initial = max(configuration.retransmissionInitial, .milliseconds(10))
@@ -150,7 +150,10 @@ struct ReliableChannel: Sendable {
         guard let index = held.firstIndex(where: { $0.ns == nextExpected }) else { return nil }
         nextExpected = nextExpected.advanced(by: 1)
         if acknowledgement == .none { acknowledgement = .delayed(until: now + timing.acknowledgementDelay) }
-        return held.remove(at: index)
+        let incoming = held.remove(at: index)
+        // A silent tunnel keeps no memory for messages.
+        if held.isEmpty { held = [] }
+        return incoming
     }
 
     /// Sends the acknowledgement that waits for company at once.
@@ -170,7 +173,7 @@ struct ReliableChannel: Sendable {
         for _ in 0..<count { window.acknowledged() }
         retransmissions = 0
         probe = .none
-        if queue.isEmpty { isHurrying = false }
+        if queue.isEmpty { (queue, isHurrying) = ([], false) }
         retransmissionDeadline = inFlightCount > 0 ? now + timing.initial : nil
         fillWindow(now: now)
     }

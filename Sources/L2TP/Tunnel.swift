@@ -25,7 +25,8 @@ struct Tunnel: Sendable {
     var since: Instant
     var lastHeard: Instant
     var channel: ReliableChannel
-    var sessions: [UInt16: Session] = [:]
+    /// Few: a list is smaller than a table, and found through as fast.
+    var sessions: [Session] = []
     /// The sessions being set up, the earliest deadline first; may name ones that are gone.
     var setupDeadlines: [(deadline: Instant, session: UInt16)] = []
     /// Since when an established tunnel has no session.
@@ -84,9 +85,21 @@ struct Tunnel: Sendable {
             isEstablished: isEstablished, since: since, lastHeard: lastHeard, sessionCount: sessions.count)
     }
 
+    /// Where the session `id` stands in the list.
+    func position(_ id: UInt16) -> Int? { sessions.firstIndex { $0.id == id } }
+
+    /// The session `id`.
+    func session(_ id: UInt16) -> Session? { position(id).map { sessions[$0] } }
+
+    /// Forgets that the session `id` must be set up in time.
+    mutating func endSetup(of id: UInt16) {
+        setupDeadlines.removeAll { $0.session == id }
+        if setupDeadlines.isEmpty { setupDeadlines = [] }
+    }
+
     /// The session `id`, if it is established.
     func establishedSession(_ id: UInt16) -> L2TPSession? {
-        guard let session = sessions[id], case .established(let call, let since) = session.state else { return nil }
+        guard let session = session(id), case .established(let call, let since) = session.state else { return nil }
         return L2TPSession(
             id: L2TPSessionID(tunnel: self.id, value: id), peer: peer, peerTunnelID: remoteID,
             peerSessionID: session.remoteID, requiresSequencing: call.requiresSequencing,
@@ -111,6 +124,8 @@ struct Session: Sendable {
         case established(Call, since: Instant)
     }
 
+    /// The Session ID that we assigned.
+    let id: UInt16
     var state: State
     /// The Session ID that the client assigned.
     let remoteID: UInt16

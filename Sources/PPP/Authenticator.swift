@@ -36,24 +36,22 @@ struct Authenticator: Sendable {
     /// When the challenge is sent again.
     private(set) var retransmitDeadline: Instant?
 
-    private let challenge: [UInt8]
+    /// Nothing any more once it is decided, nor the next.
+    private var challenge: [UInt8]
     /// RFC 2759 section 6: a Failure names a challenge for the next attempt, even when it allows none.
-    private let failureChallenge: [UInt8]
+    private var failureChallenge: [UInt8]
     private let challengeIdentifier: UInt8
-    private let serverName: [UInt8]
-    private let restart: PPPConfiguration.Restart
+    private let terms: Shared<PPPConfiguration>
     private var challengesLeft: Int
 
     init(
-        method: AuthenticationMethod, configuration: PPPConfiguration, using generator: inout some RandomNumberGenerator
+        method: AuthenticationMethod, terms: Shared<PPPConfiguration>, using generator: inout some RandomNumberGenerator
     ) {
-        self.method = method
+        (self.method, self.terms) = (method, terms)
         challenge = generator.bytes(Self.challengeBytes)
         failureChallenge = generator.bytes(Self.challengeBytes)
         challengeIdentifier = UInt8.random(in: 0...255, using: &generator)
-        serverName = Array(configuration.serverName.utf8)
-        restart = configuration.restart
-        challengesLeft = configuration.restart.configureMaximum
+        challengesLeft = terms.value.restart.configureMaximum
     }
 
     /// The next Challenge to send, or nil where the client speaks first (PAP) or we have asked often enough. Repeated as it
@@ -62,10 +60,10 @@ struct Authenticator: Sendable {
         retransmitDeadline = nil
         guard method != .pap, case .waiting = state, challengesLeft > 0 else { return nil }
         challengesLeft -= 1
-        retransmitDeadline = now + restart.interval
+        retransmitDeadline = now + terms.value.restart.interval
         return ControlPacket(
             code: AuthenticationCode.chapChallenge, identifier: challengeIdentifier,
-            body: [UInt8(challenge.count)] + challenge + serverName)
+            body: [UInt8(challenge.count)] + challenge + Array(terms.value.serverName.utf8))
     }
 
     /// Takes a packet of the negotiated protocol.
@@ -161,6 +159,7 @@ struct Authenticator: Sendable {
         if method == .pap { body = [UInt8(clamping: body.count)] + body.prefix(255) }
         let reply = ControlPacket(code: code, identifier: identifier, body: body)
         state = .decided(reply, isAccepted: isAccepted)
+        (challenge, failureChallenge) = ([], [])
         return reply
     }
 

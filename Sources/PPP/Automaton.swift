@@ -2,7 +2,7 @@
 /// do, and which state follows. LCP and every network control protocol run on it.
 enum Automaton {
     /// RFC 1661 section 4.2, in the numbers of the table.
-    enum State: Int, CaseIterable, Sendable {
+    enum State: UInt8, CaseIterable, Sendable {
         case initial = 0
         case starting
         case closed
@@ -63,7 +63,7 @@ enum Automaton {
 
     /// The cell of the table for `event` in `state`; nil where the table has a dash: that cannot happen.
     static func transition(from state: State, on event: Event) -> Transition? {
-        table[event.rawValue][state.rawValue]
+        table[event.rawValue][Int(state.rawValue)]
     }
 
     /// RFC 1661 section 4.1, read row by row. The options `r` (restart) and `p` (passive) are not used; `x` (crossed
@@ -121,11 +121,11 @@ enum Automaton {
 
     private static func row(_ cells: Transition?...) -> [Transition?] { cells }
 
-    private static func go(_ actions: [Action], _ next: Int) -> Transition? {
+    private static func go(_ actions: [Action], _ next: UInt8) -> Transition? {
         State(rawValue: next).map { Transition(actions: actions, next: $0) }
     }
 
-    private static func go(_ next: Int) -> Transition? { go([], next) }
+    private static func go(_ next: UInt8) -> Transition? { go([], next) }
 }
 
 /// The table's own abbreviations, so that it can be held beside the RFC.

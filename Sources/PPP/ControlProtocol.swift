@@ -28,37 +28,40 @@ struct ControlOutput {
 struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
     /// The options as negotiated so far.
     private(set) var options: Options
-    /// Where the automaton stands.
-    private(set) var state = Automaton.State.initial
     /// When the restart timer runs out.
     private(set) var restartDeadline: Instant?
+    /// Where the automaton stands.
+    private(set) var state = Automaton.State.initial
 
-    private let timing: PPPConfiguration.Restart
+    // Numbers of messages are small, and a gateway has two of these for each session.
     /// Transmissions left before the peer counts as silent: RFC 1661 section 4.6.
-    private var restartCount = 0
+    private var restartCount: UInt8 = 0
+    private var repeatsAnswered: UInt8 = 0
+    private var naksSent: UInt8 = 0
+    private var refusalsReceived: UInt8 = 0
     private var lastIdentifier: UInt8 = 0
+    private var terminateIdentifier: UInt8 = 0
+    /// Whether a Configure-Request of the peer has come.
+    private var hasHeardPeer: Bool
+    private let terms: Shared<PPPConfiguration>
     /// Our Configure-Request that waits for its answer. An answer takes it away, so that a repeated one finds nothing:
     /// otherwise a duplicate on the way would tear an open link down.
     private var outstanding: ControlPacket?
-    private var terminateIdentifier: UInt8 = 0
     private var terminateText: [UInt8] = []
-    /// The peer's request that we acknowledged last.
-    private var acknowledged: ControlPacket?
-    private var repeatsAnswered = 0
-    /// Whether a Configure-Request of the peer has come.
-    private var hasHeardPeer: Bool
-    private var naksSent = 0
-    private var refusalsReceived = 0
+    /// The peer's request that we acknowledged last, by the hash of it: of a repetition nothing more need be known.
+    private var acknowledged: Int?
 
     /// An Ack of ours that is lost makes the peer repeat its request when we are open already. So often we say it again
     /// and stay open; then we believe that the peer began anew, as the automaton has it.
-    static var repeatsAnsweredMaximum: Int { 3 }
+    static var repeatsAnsweredMaximum: UInt8 { 3 }
 
     /// - Parameter peerMayStartLate: Whether what we send first may find nobody there yet.
-    init(options: Options, timing: PPPConfiguration.Restart, peerMayStartLate: Bool = false) {
-        (self.options, self.timing) = (options, timing)
+    init(options: Options, terms: Shared<PPPConfiguration>, peerMayStartLate: Bool = false) {
+        (self.options, self.terms) = (options, terms)
         hasHeardPeer = !peerMayStartLate
     }
+
+    private var timing: PPPConfiguration.Restart { terms.value.restart }
 
     // MARK: What the link does
 
@@ -113,7 +116,7 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
     ) throws(PPPDropError) {
         let requested = try ConfigureOption.parse(packet.body)
         defer { bringRestartForward(now: now) }
-        if state == .opened, packet == acknowledged, repeatsAnswered < Self.repeatsAnsweredMaximum {
+        if state == .opened, packet.hashValue == acknowledged, repeatsAnswered < Self.repeatsAnsweredMaximum {
             repeatsAnswered += 1
             output.add(.send(ControlPacket(code: Code.configureAck, identifier: packet.identifier, body: packet.body)))
             return
@@ -125,15 +128,15 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
         }
         if state == .opened { beginNegotiation() }
         let reply: ControlPacket
-        switch options.judge(requested, random: random, isPatienceOver: naksSent >= timing.failureMaximum) {
+        switch options.judge(requested, random: random, isPatienceOver: Int(naksSent) >= timing.failureMaximum) {
         case .acknowledge:
             options.acknowledged(requested)
-            acknowledged = packet
+            acknowledged = packet.hashValue
             reply = ControlPacket(code: Code.configureAck, identifier: packet.identifier, body: packet.body)
             run(.receiveGoodConfigureRequest, reply: reply, now: now, output: &output)
             return
         case .suggest(let suggestions):
-            naksSent += 1
+            naksSent = UInt8(clamping: Int(naksSent) + 1)
             reply = ControlPacket(
                 code: Code.configureNak, identifier: packet.identifier, body: ConfigureOption.encode(suggestions))
         case .reject(let rejections):
@@ -173,8 +176,8 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
             guard refused.allSatisfy(sent.contains) else { throw PPPDropError(.notWhatWeSent) }
         }
         outstanding = nil
-        refusalsReceived += 1
-        guard refusalsReceived <= timing.configureMaximum else {
+        refusalsReceived = UInt8(clamping: Int(refusalsReceived) + 1)
+        guard Int(refusalsReceived) <= timing.configureMaximum else {
             output.add(.failed(.negotiationDiverges))
             return
         }
@@ -238,7 +241,7 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
             case .layerStarted: break
             case .layerFinished: output.add(.layerFinished)
             case .initializeRestartCount:
-                restartCount = isTermination ? timing.terminateMaximum : timing.configureMaximum
+                restartCount = UInt8(clamping: isTermination ? timing.terminateMaximum : timing.configureMaximum)
             case .zeroRestartCount:
                 restartCount = 0
                 restartDeadline = now + timing.interval
@@ -267,7 +270,7 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
         (naksSent, refusalsReceived, repeatsAnswered) = (0, 0, 0)
         (outstanding, acknowledged) = (nil, nil)
         // From Opened the table sends a request without setting the counter, which an open link has long used up.
-        restartCount = timing.configureMaximum
+        restartCount = UInt8(clamping: timing.configureMaximum)
     }
 
     private mutating func sendConfigureRequest(isRepetition: Bool, now: Instant, output: inout ControlOutput) {
@@ -294,7 +297,7 @@ struct ControlProtocol<Options: NegotiatedOptions>: Sendable {
     }
 
     private mutating func countTransmission(now: Instant) {
-        restartCount = max(0, restartCount - 1)
+        if restartCount > 0 { restartCount -= 1 }
         restartDeadline = now + timing.interval
     }
 

@@ -13,13 +13,14 @@ struct EchoMonitor: Sendable {
     /// When something may be due; life in between moves it only when it comes.
     private(set) var deadline: Instant?
 
-    private let interval: Duration
-    private let missesMaximum: Int
+    private let terms: Shared<PPPConfiguration>
     private var lastLife = Instant.zero
     /// The identifiers of the Echo-Requests since the last sign of life: at most `missesMaximum`.
     private var unanswered: [UInt8] = []
 
-    init(interval: Duration, missesMaximum: Int) { (self.interval, self.missesMaximum) = (interval, missesMaximum) }
+    init(_ terms: Shared<PPPConfiguration>) { self.terms = terms }
+
+    private var interval: Duration { terms.value.echoInterval }
 
     mutating func start(now: Instant) {
         lastLife = now
@@ -34,7 +35,7 @@ struct EchoMonitor: Sendable {
 
     mutating func noteLife(now: Instant) {
         lastLife = max(lastLife, now)
-        unanswered.removeAll(keepingCapacity: true)
+        unanswered = []
     }
 
     mutating func asked(_ identifier: UInt8) { unanswered.append(identifier) }
@@ -48,7 +49,7 @@ struct EchoMonitor: Sendable {
             deadline = lastLife + interval
             return nil
         }
-        guard unanswered.count < missesMaximum else { return .giveUp }
+        guard unanswered.count < terms.value.echoMissesMaximum else { return .giveUp }
         deadline = now + interval
         return .ask
     }

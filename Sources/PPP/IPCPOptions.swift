@@ -17,7 +17,14 @@ public struct AddressAssignment: Hashable, Sendable {
     /// The assignment of `address` to a client whose next hop is `localAddress`.
     public init(address: IPv4Address, localAddress: IPv4Address, dns: [IPv4Address] = [], nbns: [IPv4Address] = []) {
         (self.address, self.localAddress) = (address, localAddress)
-        (self.dns, self.nbns) = (Array(dns.prefix(Self.serversMaximum)), Array(nbns.prefix(Self.serversMaximum)))
+        (self.dns, self.nbns) = (Self.usable(dns), Self.usable(nbns))
+    }
+}
+
+extension AddressAssignment {
+    /// The first servers of a list, which is the same for many links: in its own memory where it is short enough.
+    fileprivate static func usable(_ servers: [IPv4Address]) -> [IPv4Address] {
+        servers.count <= serversMaximum ? servers : Array(servers.prefix(serversMaximum))
     }
 }
 

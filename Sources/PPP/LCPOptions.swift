@@ -44,7 +44,7 @@ struct LCPOptions: NegotiatedOptions {
     /// A peer that takes less than this cannot be worked with; pppd draws the line at the same place.
     static let mruMinimumBytes: UInt16 = 128
     /// So many requests with our own magic number in a row are no coincidence (1 in 2^32 each): the line is looped back.
-    static let loopbackSuspicionMaximum = 5
+    static let loopbackSuspicionMaximum: UInt8 = 5
 
     /// What the peer asked for and was given.
     struct Peer: Equatable, Sendable {
@@ -61,7 +61,7 @@ struct LCPOptions: NegotiatedOptions {
     private(set) var magicNumber: UInt32
     /// What the peer has.
     private(set) var peer = Peer()
-    private var loopbackSuspicions = 0
+    private var loopbackSuspicions: UInt8 = 0
     private var suggestedMagicNumber: UInt32 = 1
 
     init(mruBytes: UInt16, methods: [AuthenticationMethod], magicNumber: UInt32) {
@@ -107,7 +107,7 @@ struct LCPOptions: NegotiatedOptions {
             loopbackSuspicions = 0
             return nil
         }
-        loopbackSuspicions += 1
+        loopbackSuspicions &+= 1
         if loopbackSuspicions >= Self.loopbackSuspicionMaximum { return .fail(.loopback) }
         return .suggest([ConfigureOption(Option.magicNumber, freshMagicNumber)])
     }

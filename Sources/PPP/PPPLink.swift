@@ -26,11 +26,11 @@ public struct PPPLink: Sendable {
     }
 
     /// What had no effect, by reason.
-    public internal(set) var drops = Counters<PPPDrop>()
+    public internal(set) var drops = SparseCounters<PPPDrop>()
     /// How far the link came, also after its end.
     public private(set) var progress = PPPProgress.link
 
-    let configuration: PPPConfiguration
+    let terms: Shared<PPPConfiguration>
     var phase = Phase.dead
     var lcp: ControlProtocol<LCPOptions>
     var authenticator: Authenticator?
@@ -55,14 +55,17 @@ public struct PPPLink: Sendable {
     private var events: [PPPEvent] = []
 
     /// A link that waits for `start`.
-    public init(configuration: PPPConfiguration) {
-        self.configuration = configuration
+    public init(_ terms: Shared<PPPConfiguration>) {
+        self.terms = terms
+        let configuration = terms.value
         lcp = ControlProtocol(
             options: LCPOptions(
                 mruBytes: configuration.mruBytes, methods: configuration.authenticationMethods, magicNumber: 1),
-            timing: configuration.restart)
-        echo = EchoMonitor(interval: configuration.echoInterval, missesMaximum: configuration.echoMissesMaximum)
+            terms: terms)
+        echo = EchoMonitor(terms)
     }
+
+    var configuration: PPPConfiguration { terms.value }
 
     /// The line is there: begins to negotiate.
     public mutating func start(now: Instant, using generator: inout some RandomNumberGenerator) {
@@ -71,7 +74,7 @@ public struct PPPLink: Sendable {
             options: LCPOptions(
                 mruBytes: configuration.mruBytes, methods: configuration.authenticationMethods,
                 magicNumber: UInt32.random(in: 1...UInt32.max, using: &generator)),
-            timing: configuration.restart, peerMayStartLate: true)
+            terms: terms, peerMayStartLate: true)
         phase = .establish
         phaseDeadline = now + configuration.negotiationTimeLimit
         // Without a method nobody could ever be let in: nothing is to be left to the peer then.
@@ -128,11 +131,17 @@ public struct PPPLink: Sendable {
     public mutating func pollTransmit(into writer: inout ByteWriter) -> Bool {
         guard !transmitQueue.isEmpty else { return false }
         writer.write(transmitQueue.removeFirst())
+        // A silent link keeps no memory for frames, nor for events.
+        if transmitQueue.isEmpty { transmitQueue = [] }
         return true
     }
 
     /// The next thing that the gateway has to know or do.
-    public mutating func pollEvent() -> PPPEvent? { events.isEmpty ? nil : events.removeFirst() }
+    public mutating func pollEvent() -> PPPEvent? {
+        guard !events.isEmpty else { return nil }
+        defer { if events.isEmpty { events = [] } }
+        return events.removeFirst()
+    }
 
     /// The gateway has decided about `PPPEvent.authenticate`. Too late, or without having been asked, it has no effect.
     public mutating func authenticated(_ outcome: AuthenticationOutcome, now: Instant) {
@@ -154,7 +163,7 @@ public struct PPPLink: Sendable {
         progress = .network
         phaseDeadline = now + configuration.negotiationTimeLimit
         echo.start(now: now)
-        var negotiation = ControlProtocol(options: IPCPOptions(assignment), timing: configuration.restart)
+        var negotiation = ControlProtocol(options: IPCPOptions(assignment), terms: terms)
         var output = ControlOutput()
         negotiation.start(now: now, output: &output)
         ipcp = negotiation
@@ -199,7 +208,7 @@ extension PPPLink {
         phase = .authenticate
         progress = max(progress, .authentication)
         phaseDeadline = now + configuration.authenticationTimeLimit
-        authenticator = Authenticator(method: method, configuration: configuration, using: &generator)
+        authenticator = Authenticator(method: method, terms: terms, using: &generator)
         sendChallenge(now: now)
     }
 

@@ -53,7 +53,7 @@ private func name(_ action: Automaton.Action) -> String {
                 let transition = Automaton.transition(from: state, on: event)
                 let actions = transition?.actions.map(name).joined(separator: ",") ?? ""
                 let cell = transition.map { (actions.isEmpty ? "" : actions + "/") + "\($0.next.rawValue)" } ?? "-"
-                #expect(cell == row[state.rawValue + 1], "\(event) in \(state)")
+                #expect(cell == row[Int(state.rawValue) + 1], "\(event) in \(state)")
             }
         }
     }

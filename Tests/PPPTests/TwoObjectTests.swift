@@ -23,7 +23,7 @@ private struct Line {
         configuration: PPPConfiguration = PPPConfiguration()
     ) {
         generator = SeededGenerator(seed: seed)
-        link = PPPLink(configuration: configuration)
+        link = PPPLink(Shared(configuration))
         client = ClientDouble(
             user: "User", password: password, accepting: methods, magicNumber: UInt32(truncatingIfNeeded: seed) | 1)
     }

@@ -82,8 +82,8 @@ struct SoftAssociationTests {
         #expect(client.tunnel?.heardCDN == true && client.link?.address == nil)
         #expect(world.gateway.plane.failures().first?.reason == .noCommonAuthentication)
         let (clear, secured) = (
-            world.gateway.plane.linkConfiguration(isInClear: true),
-            world.gateway.plane.linkConfiguration(isInClear: false)
+            world.gateway.plane.linkTerms(isInClear: true)?.value,
+            world.gateway.plane.linkTerms(isInClear: false)?.value
         )
         #expect(clear == nil && secured?.authenticationMethods == [.pap])
     }

@@ -8,7 +8,7 @@ import Wire
 extension AssociationParameters {
     /// Both directions of a pair of IPsec SAs, or of bundles.
     static func pair(
-        of child: ChildSecurityAssociation
+        of child: ChildSecurityAssociation, use: AssociationUse
     ) -> (inbound: AssociationParameters, outbound: AssociationParameters) {
         let protection = Protection(child)
         let limit =
@@ -16,17 +16,19 @@ extension AssociationParameters {
                 VolumeLimit(
                     kilobytes: $0, softKilobytes: child.softKilobytes, noticeKilobytes: child.noticeKilobytes)
             } ?? .none
+        let traffic = SessionTraffic()
         let isBundle = child.protections.count > 1
         return (
             AssociationParameters(
                 index: SecurityParameterIndex(child.inboundSPI), protection: protection,
                 keys: ProtectionKeys(child.protections.map { ($0.ipsecProtocol, $0.inboundKeys) }),
-                limit: limit.forgiving),
+                limit: limit.forgiving, use: use, traffic: traffic),
             AssociationParameters(
                 index: SecurityParameterIndex(child.outboundSPI),
                 outerIndex: isBundle ? child.protections.first.map { SecurityParameterIndex($0.outboundSPI) } : nil,
                 protection: protection,
-                keys: ProtectionKeys(child.protections.map { ($0.ipsecProtocol, $0.outboundKeys) }), limit: limit)
+                keys: ProtectionKeys(child.protections.map { ($0.ipsecProtocol, $0.outboundKeys) }), limit: limit,
+                use: use, traffic: traffic)
         )
     }
 }

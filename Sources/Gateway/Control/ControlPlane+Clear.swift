@@ -46,7 +46,9 @@ extension ControlPlane {
         lastClearPeer += 1
         let identifier = PeerID(rawValue: Self.firstClearPeer | lastClearPeer)
         let worker = IKEPort.worker
-        var peer = Peer(identifier: identifier, worker: worker, slot: allocatePeerSlot(worker: worker), path: path)
+        var peer = Peer(
+            identifier: identifier, worker: worker, slot: allocatePeerSlot(worker: worker),
+            timer: peerTimers.allocate(identifier), path: path)
         peer.encapsulation = .clear
         peer.clear = ClearPeer(budgetBytes: message.count * Self.clearAnswerFactor)
         peer.dialIn = DialIn(stage: .tunnelling, since: now)
@@ -124,17 +126,14 @@ extension ControlPlane {
 
     /// Ends all that a peer in clear has, without a word to it.
     private mutating func endClearPeer(_ peer: PeerID, now: Instant) {
-        for session in clientSessions.values where session.peer == peer && session.end == nil {
-            clientSessions[session.identifier]?.end = .clearEnded
-        }
+        noteEnd(.clearEnded, ofSessionsOf: peer)
         peerEnded(peer, now: now)
     }
 
     /// What PPP is to do; in clear, it must not ask for the password itself. Nil where nothing is left.
-    func linkConfiguration(isInClear: Bool) -> PPPConfiguration? {
-        var link = configuration.pppLink
-        if isInClear { link.authenticationMethods.removeAll { $0 == .pap } }
-        return link.authenticationMethods.isEmpty ? nil : link
+    func linkTerms(isInClear: Bool) -> Shared<PPPConfiguration>? {
+        let terms = isInClear ? clearLinkTerms : securedLinkTerms
+        return terms.value.authenticationMethods.isEmpty ? nil : terms
     }
 }
 

@@ -34,7 +34,8 @@ extension ControlPlane {
         if peers[established.peer] == nil {
             let worker = established.encapsulation == .udpOfIKE ? IKEPort.worker : leastLoadedWorker
             peers[established.peer] = Peer(
-                identifier: established.peer, worker: worker, slot: allocatePeerSlot(worker: worker), path: path,
+                identifier: established.peer, worker: worker, slot: allocatePeerSlot(worker: worker),
+                timer: peerTimers.allocate(established.peer), path: path,
                 identity: established.identity, ikeSuite: established.suite)
             setPeerDeadline(now + Self.idlePeerDuration, peer: established.peer)
         } else if peers[established.peer]?.farewell != nil, !isShuttingDown {
@@ -103,9 +104,7 @@ extension ControlPlane {
 
     /// Ends everything of a peer but its newest IKE SA, without a word in its tunnels.
     private mutating func forgetTunnels(of peer: PeerID, _ end: SessionEnd, now: Instant) {
-        for session in clientSessions.values where session.peer == peer && session.end == nil {
-            clientSessions[session.identifier]?.end = end
-        }
+        noteEnd(end, ofSessionsOf: peer)
         l2tp.peerReplaced(peer.rawValue, now: now)
         for association in peers[peer]?.associations ?? [] {
             ike.deleteSecurityAssociation(inboundSPI: association.inbound.value, now: now, using: &random)
@@ -131,10 +130,9 @@ extension ControlPlane {
             ike.deleteSecurityAssociation(inboundSPI: child.inboundSPI, now: now, using: &random)
             return
         }
-        var (inbound, outbound) = AssociationParameters.pair(of: child)
         let tunnel = child.tunnel.flatMap { number(ofTunnel: $0) }
         let use = AssociationUse(child, tunnel: tunnel)
-        (inbound.use, outbound.use, outbound.traffic) = (use, use, inbound.traffic)
+        let (inbound, outbound) = AssociationParameters.pair(of: child, use: use)
         let encapsulation = OuterEncapsulation(child.encapsulation)
         // Once it is installed, its newest authentic packet says where a peer is, not where a quick mode began.
         if !peer.isInstalled || peer.encapsulation != encapsulation {
@@ -163,8 +161,9 @@ extension ControlPlane {
             Peer.Association(
                 inbound: inbound.index, outbound: outbound.index, suite: child.suite, mode: child.mode,
                 tunnel: tunnel, selector: tunnel.flatMap { configuredTunnels[$0].selector(for: child.traffic) },
-                traffic: use.selector, moved: inbound.traffic, since: now, lifetimeSeconds: child.lifetimeSeconds,
-                lifetimeKilobytes: child.lifetimeKilobytes, softKilobytes: child.softKilobytes,
+                traffic: use.selector.map { Shared($0) }, moved: inbound.traffic, since: now,
+                lifetimeSeconds: child.lifetimeSeconds,
+                lifetimeKilobytes: child.lifetimeKilobytes,
                 replayWindow: child.replayWindow ?? ReplayWindow.defaultSize, outboundParameters: outbound)
         )
         peers[child.peer] = peer
@@ -267,9 +266,7 @@ extension ControlPlane {
         log.notice(
             "IKE peer does not answer", metadata: ["peer": "\(identifier)", "from": "\(outerAddress(of: identifier))"])
         counters.count(.deadPeers)
-        for session in clientSessions.values where session.peer == identifier && session.end == nil {
-            clientSessions[session.identifier]?.end = .peerUnresponsive
-        }
+        noteEnd(.peerUnresponsive, ofSessionsOf: identifier)
         ike.deletePeer(identifier, now: now, using: &random)
     }
 
@@ -284,7 +281,7 @@ extension ControlPlane {
         endingInbound.removeAll { $0.peer == identifier }
         if peer.isInstalled { put(.command(worker: peer.worker, .removePeer(slot: peer.slot))) }
         releasePeerSlot(peer.slot, worker: peer.worker)
-        forgetPeerDeadline(identifier)
+        peerTimers.release(peer.timer)
         peers[identifier] = nil
         if peer.clear != nil { clearPeers[peer.path] = nil }
         log.info("peer is gone", metadata: ["peer": "\(identifier)", "from": "\(peer.path.remote)"])
@@ -345,7 +342,7 @@ extension ControlPlane {
     }
 
     func userName(of peer: PeerID) -> String {
-        clientSessions.values.first { $0.peer == peer && !$0.user.isEmpty }?.user ?? "-"
+        sessions(of: peer).compactMap { clientSessions[$0]?.user }.first { !$0.isEmpty } ?? "-"
     }
 }
 

@@ -125,7 +125,7 @@ extension ControlPlane: OperatorState {
         serveLink(identifier, now: now)
         // The client need not be waited for: what L2TP closes is closed.
         l2tp.disconnectSession(session.l2tp, result: .disconnect(.administrative), now: now)
-        if clientSessions.values.count(where: { $0.peer == session.peer && $0.end == nil }) == 0 {
+        if sessions(of: session.peer).allSatisfy({ clientSessions[$0]?.end != nil }) {
             bidFarewell(session.peer, end, now: now)
         }
     }

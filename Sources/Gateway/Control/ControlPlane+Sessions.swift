@@ -32,11 +32,24 @@ extension ControlPlane {
         case .callRefused(let tunnel, let result):
             noteFailure(of: PeerID(rawValue: tunnel.peer), .callRefused, .call, detail: "\(result)", now: now)
         case .tunnelMoved(let tunnel, let port):
-            for session in clientSessions.values where session.tunnel == tunnel {
+            for identifier in sessions(of: PeerID(rawValue: tunnel.peer)) {
+                guard let session = clientSessions[identifier], session.tunnel == tunnel else { continue }
                 put(.command(worker: session.worker, .moveSession(slot: session.slot, remotePort: port)))
             }
         case .tunnelRefused(let peer, let hostName, let result):
             noteTunnelRefusal(PeerID(rawValue: peer.id), hostName: hostName, result, now: now)
+        }
+    }
+
+    /// The sessions of a peer, without a look at any other's.
+    func sessions(of peer: PeerID) -> [UInt64] {
+        l2tp.sessions(of: peer.rawValue).compactMap { sessionsByL2TP[$0] }
+    }
+
+    /// Why the sessions of a peer are about to end, where nothing else was said before.
+    mutating func noteEnd(_ end: SessionEnd, ofSessionsOf peer: PeerID) {
+        for session in sessions(of: peer) where clientSessions[session]?.end == nil {
+            clientSessions[session]?.end = end
         }
     }
 
@@ -69,7 +82,7 @@ extension ControlPlane {
             noteFailure(of: identifier, .policyForbids, .call, now: now)
             return l2tp.disconnectSession(session.id, result: .disconnect(.administrative), now: now)
         }
-        guard let link = linkConfiguration(isInClear: peer.clear != nil) else {
+        guard let terms = linkTerms(isInClear: peer.clear != nil) else {
             noteFailure(
                 of: identifier, .noCommonAuthentication, .userAuthentication,
                 detail: "PAP would show the password, and nothing else is configured", now: now)
@@ -79,8 +92,8 @@ extension ControlPlane {
         let name = nextSessionIdentifier()
         let slot = allocateSessionSlot(worker: peer.worker)
         let client = ClientSession(
-            identifier: name, peer: identifier, tunnel: session.id.tunnel, l2tp: session.id, worker: peer.worker,
-            slot: slot, traffic: SessionTraffic(), link: PPPLink(configuration: link))
+            identifier: name, peer: identifier, l2tp: session.id, worker: peer.worker,
+            slot: slot, timer: linkTimers.allocate(name), traffic: SessionTraffic(), link: PPPLink(terms))
         clientSessions[name] = client
         sessionsByL2TP[session.id] = name
         put(
@@ -201,7 +214,10 @@ extension ControlPlane {
     /// dead; then that one gives way.
     private mutating func lease(for account: User, now: Instant) -> IPv4Address? {
         guard let fixed = account.fixedAddress else { return pool.lease(for: account.name) }
-        if let holder = clientSessions.values.first(where: { $0.address == fixed }) { replace(holder, now: now) }
+        // All sessions are gone through only where somebody has it.
+        if pool.isLeased(fixed), let holder = clientSessions.values.first(where: { $0.address == fixed }) {
+            replace(holder, now: now)
+        }
         return pool.leaseFixed(fixed) ? fixed : nil
     }
 
@@ -260,7 +276,7 @@ extension ControlPlane {
         guard let session = clientSessions.removeValue(forKey: identifier) else { return }
         sessionsByL2TP[session.l2tp] = nil
         noteSessionEnd(session, session.end ?? end, now: now)
-        forgetLinkDeadline(session: identifier)
+        linkTimers.release(session.timer)
         for (reason, count) in session.link.drops.nonzero { linkDrops.add(count, to: reason) }
         if let address = session.address {
             routes.set(address, to: nil)

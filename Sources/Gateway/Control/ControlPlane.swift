@@ -23,6 +23,9 @@ struct ControlPlane: ~Copyable {
     /// unreadable, and a client whose IPsec and L2TP are two programs would never learn that its call is over.
     static let lastWordDuration = Duration.milliseconds(100)
 
+    /// For how many outputs the memory is kept: after a burst of them it is given back.
+    private static let outputsKept = 256
+
     /// How often a peer is sent something, where we are behind a NAT (RFC 3948 section 4: by default).
     static let keepaliveInterval = Duration.seconds(20)
     /// How long after a client said that it began anew a tunnel's silence is taken for the proof: what it takes a probe to
@@ -46,7 +49,7 @@ struct ControlPlane: ~Copyable {
     var random: any RandomNumberGenerator
     var indexes: SecurityParameterIndexAllocator
 
-    var peers: [PeerID: Peer] = [:]
+    var peers = RecordTable<PeerID, Peer>()
     /// The tunnels, by their numbers: those of the file first, then those of the policy's rules.
     var configuredTunnels: [ConfiguredTunnel]
     var tunnelDeadlines = DeadlineHeap()
@@ -57,7 +60,7 @@ struct ControlPlane: ~Copyable {
     var endingInbound: [EndingInbound] = []
     /// Whose path MTU was learned, and when it is to be forgotten, the earliest first.
     var pathMTUsLearned: [(deadline: Instant, peer: PeerID)] = []
-    var clientSessions: [UInt64: ClientSession] = [:]
+    var clientSessions = RecordTable<UInt64, ClientSession>()
     var sessionsByL2TP: [L2TPSessionID: UInt64] = [:]
     var counters = Counters<ControlEvent>()
     var linkDrops = Counters<PPPDrop>()
@@ -88,15 +91,13 @@ struct ControlPlane: ~Copyable {
     private var lastSession: UInt64 = 0
     private var peerSlots: [SlotAllocator]
     private var sessionSlots: [SlotAllocator]
-    /// Deadlines of links, by a number that every session has here.
-    private var linkDeadlines = DeadlineHeap()
-    private var linkTimers = SlotAllocator()
-    private var timerOfSession: [UInt64: Int] = [:]
-    private var sessionOfTimer: [Int: UInt64] = [:]
-    private var peerDeadlines = DeadlineHeap()
-    private var peerTimers = SlotAllocator()
-    private var timerOfPeer: [PeerID: Int] = [:]
-    private var peerOfTimer: [Int: PeerID] = [:]
+    /// Deadlines of links, each session's by a number of its own.
+    var linkTimers = TimerTable<UInt64>()
+    /// Deadlines of peers, in the same way.
+    var peerTimers = TimerTable<PeerID>()
+    /// How the gateway speaks PPP inside IPsec, and where a client is in clear.
+    let securedLinkTerms: Shared<PPPConfiguration>
+    let clearLinkTerms: Shared<PPPConfiguration>
     let startedAt: Instant
 
     init(
@@ -123,6 +124,10 @@ struct ControlPlane: ~Copyable {
         peerSlots = Array(repeating: SlotAllocator(), count: workers.count)
         sessionSlots = Array(repeating: SlotAllocator(), count: workers.count)
         startedAt = now
+        var link = configuration.pppLink
+        securedLinkTerms = Shared(link)
+        link.authenticationMethods.removeAll { $0 == .pap }
+        clearLinkTerms = Shared(link)
     }
 
     // MARK: The verbs
@@ -191,22 +196,18 @@ struct ControlPlane: ~Copyable {
             earliest(
                 earliest(ike.nextDeadline, l2tp.nextDeadline),
                 earliest(keepaliveDeadline, earliest(endingInbound.first?.deadline, pathMTUsLearned.first?.deadline))),
-            earliest(earliest(linkDeadlines.earliest, peerDeadlines.earliest), tunnelDeadlines.earliest))
+            earliest(earliest(linkTimers.earliest, peerTimers.earliest), tunnelDeadlines.earliest))
     }
 
     /// Does what is due.
     mutating func handleTimeout(now: Instant) {
         ike.handleTimeout(now: now, using: &random)
         l2tp.handleTimeout(now: now, using: &random)
-        while let timer = linkDeadlines.firstDue(at: now), let session = sessionOfTimer[timer] {
-            linkDeadlines.set(nil, for: timer)
+        while let session = linkTimers.popDue(at: now) {
             clientSessions[session]?.link.handleTimeout(now: now, using: &random)
             serveLink(session, now: now)
         }
-        while let timer = peerDeadlines.firstDue(at: now), let peer = peerOfTimer[timer] {
-            peerDeadlines.set(nil, for: timer)
-            peerIsDue(peer, now: now)
-        }
+        while let peer = peerTimers.popDue(at: now) { peerIsDue(peer, now: now) }
         while let tunnel = tunnelDeadlines.firstDue(at: now) {
             tunnelDeadlines.set(nil, for: tunnel)
             tunnelIsDue(tunnel, now: now)
@@ -220,7 +221,7 @@ struct ControlPlane: ~Copyable {
     /// The next thing to be done, until there is none.
     mutating func pollOutput() -> ControlOutput? {
         guard outputsTaken < outputs.count else {
-            outputs.removeAll(keepingCapacity: true)
+            outputs.removeAll(keepingCapacity: outputs.capacity <= Self.outputsKept)
             outputsTaken = 0
             return nil
         }
@@ -279,8 +280,8 @@ struct ControlPlane: ~Copyable {
             "session slots": sessionSlots.reduce(0) { $0 + $1.count },
             "SPIs": peerSlots.indices.reduce(0) { $0 + indexes.count(worker: $1) },
             "link timers": linkTimers.count, "peer timers": peerTimers.count,
-            "link deadlines": linkDeadlines.earliest == nil ? 0 : 1,
-            "peer deadlines": peerDeadlines.earliest == nil ? 0 : 1,
+            "link deadlines": linkTimers.earliest == nil ? 0 : 1,
+            "peer deadlines": peerTimers.earliest == nil ? 0 : 1,
         ]
     }
 
@@ -294,40 +295,12 @@ struct ControlPlane: ~Copyable {
 
     /// Sets, moves or removes the deadline of a session's link.
     mutating func setLinkDeadline(_ deadline: Instant?, session: UInt64) {
-        guard let deadline else {
-            if let timer = timerOfSession[session] { linkDeadlines.set(nil, for: timer) }
-            return
-        }
-        let timer = timerOfSession[session] ?? linkTimers.allocate()
-        timerOfSession[session] = timer
-        sessionOfTimer[timer] = session
-        linkDeadlines.set(deadline, for: timer)
-    }
-
-    mutating func forgetLinkDeadline(session: UInt64) {
-        guard let timer = timerOfSession.removeValue(forKey: session) else { return }
-        linkDeadlines.set(nil, for: timer)
-        sessionOfTimer[timer] = nil
-        linkTimers.release(timer)
+        if let timer = clientSessions[session]?.timer { linkTimers.set(deadline, for: timer) }
     }
 
     /// Sets, moves or removes the one deadline of a peer.
     mutating func setPeerDeadline(_ deadline: Instant?, peer: PeerID) {
-        guard let deadline else {
-            if let timer = timerOfPeer[peer] { peerDeadlines.set(nil, for: timer) }
-            return
-        }
-        let timer = timerOfPeer[peer] ?? peerTimers.allocate()
-        timerOfPeer[peer] = timer
-        peerOfTimer[timer] = peer
-        peerDeadlines.set(deadline, for: timer)
-    }
-
-    mutating func forgetPeerDeadline(_ peer: PeerID) {
-        guard let timer = timerOfPeer.removeValue(forKey: peer) else { return }
-        peerDeadlines.set(nil, for: timer)
-        peerOfTimer[timer] = nil
-        peerTimers.release(timer)
+        if let timer = peers[peer]?.timer { peerTimers.set(deadline, for: timer) }
     }
 }
 

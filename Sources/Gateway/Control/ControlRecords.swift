@@ -17,7 +17,7 @@ struct Peer {
         /// Which of the tunnel's selectors it is of.
         let selector: Int?
         /// The traffic; nil where that is L2TP's or was not named by addresses.
-        let traffic: TrafficSelector?
+        let traffic: Shared<TrafficSelector>?
         /// What both directions have moved.
         let moved: SessionTraffic
         /// When it was negotiated.
@@ -26,8 +26,6 @@ struct Peer {
         let lifetimeSeconds: UInt64
         /// After how many kilobytes in either direction; nil for no bound.
         let lifetimeKilobytes: UInt64?
-        /// At how many a successor is wanted.
-        let softKilobytes: UInt64?
         /// How many sequence numbers are remembered.
         let replayWindow: Int
         /// Until the peer has the keys too: then the worker has them, and nobody else needs to.
@@ -48,6 +46,8 @@ struct Peer {
     /// Where its SAs and sessions live.
     let worker: Int
     let slot: Int
+    /// The number of its deadline.
+    let timer: Int
     var path: OuterPath
     var encapsulation = OuterEncapsulation.none
     /// Whether we are behind a NAT or a port map on the way to it, whose mapping we have to keep.
@@ -131,10 +131,11 @@ struct ClientSession {
     /// The operator's name for it.
     let identifier: UInt64
     let peer: PeerID
-    let tunnel: L2TPTunnelID
     let l2tp: L2TPSessionID
     let worker: Int
     let slot: Int
+    /// The number of its link's deadline.
+    let timer: Int
     let traffic: SessionTraffic
     var link: PPPLink
     var user = ""
@@ -148,10 +149,12 @@ struct ClientSession {
     var end: SessionEnd?
     /// Whether why it came to nothing is told already.
     var isExplained = false
+
+    var tunnel: L2TPTunnelID { l2tp.tunnel }
 }
 
 /// Why a session ended, for the log and the operator.
-enum SessionEnd: Equatable, CustomStringConvertible {
+indirect enum SessionEnd: Equatable, CustomStringConvertible {
     case link(PPPEndReason)
     case tunnel(L2TPEndReason)
     case operatorHangUp

@@ -74,6 +74,7 @@ package struct PlaneInMemory: ~Copyable {
     /// Does what is due, and returns what is to be sent.
     package mutating func handleTimeout() -> [[UInt8]] {
         plane.handleTimeout(now: now())
+        defer { inner = [] }
         return carryOut()
     }
 

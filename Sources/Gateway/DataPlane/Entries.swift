@@ -45,13 +45,6 @@ struct PeerEntry: ~Copyable {
     /// The largest packet that the way to a peer takes until it is known (Ethernet's), in bytes.
     static let pathMTUBytesDefault = 1500
 
-    /// The outbound SAs, the newest first: of those for some traffic it is the one that is used. Older ones are there until
-    /// the peer deletes them.
-    private struct Link {
-        let association: UnsafeMutablePointer<OutboundEntry>
-        var next: UnsafeMutablePointer<Link>?
-    }
-
     /// The control loop's name for the peer.
     let identifier: UInt64
     /// Where it was heard from last, by a packet that was authentic.
@@ -68,7 +61,9 @@ struct PeerEntry: ~Copyable {
     var trafficAtKeepalive = Traffic()
     /// How many SAs there are to send by.
     private(set) var outboundCount: UInt64 = 0
-    private var newest: UnsafeMutablePointer<Link>?
+    /// The outbound SAs, the newest first: of those for some traffic it is the one that is used. Older ones are there until
+    /// the peer deletes them.
+    private var newest: UnsafeMutablePointer<OutboundEntry>?
 
     init(identifier: UInt64, path: OuterPath, encapsulation: OuterEncapsulation) {
         (self.identifier, self.path, self.encapsulation) = (identifier, path, encapsulation)
@@ -76,9 +71,9 @@ struct PeerEntry: ~Copyable {
     }
 
     deinit {
-        var link = newest
-        while let current = link {
-            link = current.pointee.next
+        var entry = newest
+        while let current = entry {
+            entry = current.pointee.next
             Self.free(current)
         }
     }
@@ -86,10 +81,10 @@ struct PeerEntry: ~Copyable {
     /// The SA to send L2TP by.
     @inline(__always)
     var outbound: UnsafeMutablePointer<OutboundEntry>? {
-        var link = newest
-        while let current = link {
-            if current.pointee.association.pointee.use.tunnel < 0 { return current.pointee.association }
-            link = current.pointee.next
+        var entry = newest
+        while let current = entry {
+            if current.pointee.use.tunnel < 0 { return current }
+            entry = current.pointee.next
         }
         return nil
     }
@@ -97,26 +92,22 @@ struct PeerEntry: ~Copyable {
     /// The SA to send a packet of `flow` by, which belongs to `tunnel`.
     @inline(__always)
     func outbound(tunnel: Int, _ flow: PacketFlow) -> UnsafeMutablePointer<OutboundEntry>? {
-        var link = newest
-        while let current = link {
-            let association = current.pointee.association
-            if association.pointee.use.tunnel == tunnel,
-                association.pointee.use.selector?.matches(outbound: flow) ?? true
-            {
-                return association
+        var entry = newest
+        while let current = entry {
+            if current.pointee.use.tunnel == tunnel, current.pointee.use.selector?.matches(outbound: flow) ?? true {
+                return current
             }
-            link = current.pointee.next
+            entry = current.pointee.next
         }
         return nil
     }
 
     /// The outbound SA with this SPI.
     func outbound(_ index: SecurityParameterIndex) -> UnsafeMutablePointer<OutboundEntry>? {
-        var link = newest
-        while let current = link {
-            let association = current.pointee.association
-            if association.pointee.association.index == index { return association }
-            link = current.pointee.next
+        var entry = newest
+        while let current = entry {
+            if current.pointee.association.index == index { return current }
+            entry = current.pointee.next
         }
         return nil
     }
@@ -124,33 +115,31 @@ struct PeerEntry: ~Copyable {
     mutating func add(_ association: consuming OutboundEntry) {
         let memory = UnsafeMutablePointer<OutboundEntry>.allocate(capacity: 1)
         memory.initialize(to: association)
-        let link = UnsafeMutablePointer<Link>.allocate(capacity: 1)
-        link.initialize(to: Link(association: memory, next: newest))
-        newest = link
+        memory.pointee.next = newest
+        newest = memory
         outboundCount &+= 1
     }
 
     /// Ends the SA with that SPI; false where there is none.
     mutating func remove(_ index: SecurityParameterIndex) -> Bool {
-        var previous: UnsafeMutablePointer<Link>?
-        var link = newest
-        while let current = link {
+        var previous: UnsafeMutablePointer<OutboundEntry>?
+        var entry = newest
+        while let current = entry {
             let next = current.pointee.next
-            if current.pointee.association.pointee.association.index == index {
+            if current.pointee.association.index == index {
                 if let previous { previous.pointee.next = next } else { newest = next }
                 Self.free(current)
                 outboundCount &-= 1
                 return true
             }
-            (previous, link) = (current, next)
+            (previous, entry) = (current, next)
         }
         return false
     }
 
-    private static func free(_ link: UnsafeMutablePointer<Link>) {
-        link.pointee.association.deinitialize(count: 1)
-        link.pointee.association.deallocate()
-        link.deallocate()
+    private static func free(_ entry: UnsafeMutablePointer<OutboundEntry>) {
+        entry.deinitialize(count: 1)
+        entry.deallocate()
     }
 }
 
@@ -168,6 +157,40 @@ struct AssociationUse: Sendable {
     /// The addresses that the peer believes in (NAT-OA, RFC 3947 section 5.2): its own, and ours.
     var originalAddresses: (remote: IPAddress, local: IPAddress)?
 
+}
+
+/// What an SA is for, in a worker's memory: little of it with L2TP in transport mode, by whose SAs most packets go.
+struct AssociationUseEntry: ~Copyable {
+    /// Whether it is in transport or in tunnel mode.
+    let mode: Protection.Mode
+    /// Whose packets it carries, as in ``AssociationUse``.
+    let tunnel: Int
+    /// All of it, where there is more to know.
+    private let whole: UnsafeMutablePointer<AssociationUse>?
+
+    init(_ use: AssociationUse) {
+        (mode, tunnel) = (use.mode, use.tunnel)
+        guard use.selector != nil || use.originalAddresses != nil else {
+            whole = nil
+            return
+        }
+        let memory = UnsafeMutablePointer<AssociationUse>.allocate(capacity: 1)
+        memory.initialize(to: use)
+        whole = memory
+    }
+
+    deinit {
+        whole?.deinitialize(count: 1)
+        whole?.deallocate()
+    }
+
+    /// The traffic, as in ``AssociationUse``.
+    @inline(__always)
+    var selector: TrafficSelector? { whole?.pointee.selector }
+
+    /// The addresses that the peer believes in, as in ``AssociationUse``.
+    var originalAddresses: (remote: IPAddress, local: IPAddress)? { whole?.pointee.originalAddresses }
+
     /// Whether a packet's ports say if it is of this traffic: L2TP's are those of one UDP port.
     @inline(__always)
     var asksPorts: Bool { tunnel < 0 || selector?.asksPorts ?? false }
@@ -177,11 +200,13 @@ struct AssociationUse: Sendable {
 struct InboundEntry: ~Copyable {
     /// The slot of its peer.
     let peer: Int
-    let use: AssociationUse
+    let use: AssociationUseEntry
     private let traffic: Unmanaged<SessionTraffic>
 
     init(peer: Int, _ parameters: AssociationParameters) {
-        (self.peer, use, traffic) = (peer, parameters.use, .passRetained(parameters.traffic))
+        self.peer = peer
+        use = AssociationUseEntry(parameters.use)
+        traffic = .passRetained(parameters.traffic)
     }
 
     deinit { traffic.release() }
@@ -193,7 +218,9 @@ struct InboundEntry: ~Copyable {
 /// An SA by which packets go, and what it is for.
 struct OutboundEntry: ~Copyable {
     var association: OutboundSecurityAssociation
-    let use: AssociationUse
+    let use: AssociationUseEntry
+    /// The one that was used before it.
+    var next: UnsafeMutablePointer<OutboundEntry>?
     private let protection: Protection
     private let traffic: Unmanaged<SessionTraffic>
 
@@ -204,7 +231,8 @@ struct OutboundEntry: ~Copyable {
         association = try OutboundSecurityAssociation(
             index: parameters.index, outerIndex: parameters.outerIndex, protection: parameters.protection,
             keys: parameters.keys, limit: parameters.limit, compressor: compressor, multiBuffer: multiBuffer)
-        (use, protection, traffic) = (parameters.use, parameters.protection, .passRetained(parameters.traffic))
+        use = AssociationUseEntry(parameters.use)
+        (protection, traffic) = (parameters.protection, .passRetained(parameters.traffic))
     }
 
     deinit { traffic.release() }

@@ -203,7 +203,7 @@ extension PacketPath {
 
     /// Gives the payload of transport mode the IP header back that it travelled behind; false where that cannot be done.
     private func restoreHeader(
-        of packet: inout Packet, nextHeader: UInt8, _ use: AssociationUse, _ path: OuterPath
+        of packet: inout Packet, nextHeader: UInt8, _ use: borrowing AssociationUseEntry, _ path: OuterPath
     ) -> Bool {
         if let original = use.originalAddresses { correctChecksum(of: packet, nextHeader, original, path) }
         switch (path.remote.address, path.local) {

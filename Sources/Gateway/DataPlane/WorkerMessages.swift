@@ -2,17 +2,26 @@ import ESP
 import Wire
 
 /// One direction of an SA as the control loop tells a worker of it.
-struct AssociationParameters: Sendable {
+final class AssociationParameters: Sendable {
     let index: SecurityParameterIndex
     /// AH's, where it is around ESP and the peer receives it by another number than ESP.
-    var outerIndex: SecurityParameterIndex? = nil
+    let outerIndex: SecurityParameterIndex?
     let protection: Protection
     let keys: ProtectionKeys
     let limit: VolumeLimit
     /// What it is for.
-    var use = AssociationUse.l2tp
+    let use: AssociationUse
     /// What both directions of the pair have moved.
-    var traffic = SessionTraffic()
+    let traffic: SessionTraffic
+
+    init(
+        index: SecurityParameterIndex, outerIndex: SecurityParameterIndex? = nil, protection: Protection,
+        keys: ProtectionKeys, limit: VolumeLimit, use: AssociationUse = .l2tp,
+        traffic: SessionTraffic = SessionTraffic()
+    ) {
+        (self.index, self.outerIndex, self.protection, self.keys) = (index, outerIndex, protection, keys)
+        (self.limit, self.use, self.traffic) = (limit, use, traffic)
+    }
 }
 
 /// What the control loop tells a worker. Slots are given out by the control loop.

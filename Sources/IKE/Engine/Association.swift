@@ -55,6 +55,8 @@ struct Association: Sendable {
     /// Where message 1 came from: the port may not be that of message 5.
     let firstRemote: Endpoint
     var state: State
+    /// When its life ends, which becomes a deadline when that of its successor has come: most are gone by then.
+    var end = Instant(nanoseconds: .max)
     /// The request that was answered last, and the answer, to be repeated when the request is.
     var answered: (request: RequestDigest, answer: [UInt8])?
     /// How often the answer is repeated still; nil for as often as it is asked for. One that is more than 1.5 times as
@@ -462,7 +464,7 @@ struct Peer: Sendable {
     /// How long its answers to quick mode take; nil before it has answered one.
     var negotiation: Duration?
     /// How we began it, where we did.
-    var initiation: IKEInitiation?
+    var initiation: Shared<IKEInitiation>?
     /// Our cookies of its ISAKMP SAs, the newest last.
     var associations: [UInt64] = []
     /// Pairs of IPsec SAs that wait for a new ISAKMP SA to be replaced in.

@@ -12,7 +12,7 @@ public struct IKEEngine: Sendable {
     public internal(set) var drops = IKEDropCounters()
 
     /// ISAKMP SAs by our cookie.
-    var associations: [UInt64: Association] = [:]
+    var associations = RecordTable<UInt64, Association>()
     /// Exchanges by the cookie and endpoint of their first message, to recognise its repetition.
     var firstMessages: [FirstMessageKey: UInt64] = [:]
     /// First messages that were refused lately: their repetitions are not further refusals.
@@ -27,10 +27,10 @@ public struct IKEEngine: Sendable {
     /// Those of them in aggressive mode.
     var aggressive = ArrivalList()
     var failures = FailureList()
-    var peers: [PeerID: Peer] = [:]
+    var peers = RecordTable<PeerID, Peer>()
     var peersByKey: [PeerKey: PeerID] = [:]
     /// Pairs of IPsec SAs by inbound SPI.
-    var children: [UInt32: Child] = [:]
+    var children = RecordTable<UInt32, Child>()
     /// Messages of which some fragments are here, by token, and which those are.
     var partialMessages: [UInt64: PartialMessage] = [:]
     var partialMessagesByKey: [FragmentKey: UInt64] = [:]

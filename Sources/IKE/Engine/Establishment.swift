@@ -44,7 +44,7 @@ extension IKEEngine {
         association.capabilities = PeerCapabilities(outcome.offer.vendorIDs)
         association.state = .established(
             Association.Established(
-                peer: peer, identity: outcome.identity, suite: suite, keys: outcome.keys,
+                peer: peer, identity: outcome.identity, suite: suite, keys: outcome.keys.afterPhaseOne,
                 variant: outcome.offer.variant, nat: outcome.nat, hidesOwnNAT: outcome.hidesOwnNAT,
                 lastBlock: outcome.lastBlock))
         let cookie = association.ownCookie
@@ -64,13 +64,13 @@ extension IKEEngine {
             known.capabilities = association.capabilities
             // The successor of a client's ISAKMP SA does not make it one whom we have called.
             if case .initiating(let initiation) = begun, initiation.wanted.peer == nil {
-                known.initiation = initiation.wanted
+                known.initiation = Shared(initiation.wanted)
             }
         }
         let lifetimes = policy(for: outcome.path).lifetimes
         let seconds = outcome.offer.chosen.life.boundedSeconds(lifetimes.ikeMaximumSeconds)
         let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
-        deadlines.set(.association(cookie), now + life + lifetimes.expiryGrace)
+        associations[cookie]?.end = now + life + lifetimes.expiryGrace
         deadlines.set(
             .rekeyAssociation(cookie), now + life * Double.random(in: lifetimes.rekeyShare, using: &generator))
         if let answer = outcome.answer { transmit(answer, on: outcome.path) }

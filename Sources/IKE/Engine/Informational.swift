@@ -150,13 +150,18 @@ extension IKEEngine {
         let end = now + .seconds(Int64(clamping: min(seconds, 1_000_000_000))) + grace
         let peer = association.established?.peer
         if notification.protocolID == ProtocolID.isakmp {
-            deadlines.advance(.association(association.ownCookie), to: end)
+            let cookie = association.ownCookie
+            associations.change(cookie) { $0.end = min($0.end, end) }
+            for deadline in [.association(cookie), .rekeyAssociation(cookie)] as [Deadline] {
+                deadlines.advance(deadline, to: end)
+            }
         } else if let spi = peer.flatMap({ peers[$0] })?.children.first(where: {
             let index = notification.securityParameterIndex.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
             return notification.securityParameterIndex.count == 4
                 && children[$0]?.outbound.contains(index, of: notification.protocolID) ?? false
         }) {
-            deadlines.advance(.child(spi), to: end)
+            children.change(spi) { $0.end = min($0.end, end) }
+            for deadline in [.child(spi), .rekeyChild(spi)] as [Deadline] { deadlines.advance(deadline, to: end) }
         }
     }
 

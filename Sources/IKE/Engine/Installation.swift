@@ -12,20 +12,32 @@ struct Child: Sendable {
         /// The bodies of the identification payloads, ours and the peer's; nil where none were sent.
         let own: [UInt8]?
         let peer: [UInt8]?
-        let selectors: IKESelectors?
-        let traffic: TrafficSelector?
+        /// The traffic, where it is not what the identifications say.
+        private let otherTraffic: Shared<TrafficSelector?>?
         let tunnel: String?
         /// The addresses that the peer believes in: its own, and ours.
         let originalAddresses: [IPAddress]
 
         init(
             mode: EncapsulationMode, group: DiffieHellmanGroup?, seconds: UInt64, kilobytes: UInt64?, own: [UInt8]?,
-            peer: [UInt8]?, selectors: IKESelectors?, traffic: TrafficSelector?, tunnel: String?,
-            originalAddresses: [IPAddress]
+            peer: [UInt8]?, traffic: TrafficSelector?, tunnel: String?, originalAddresses: [IPAddress]
         ) {
             (self.mode, self.group, self.seconds, self.kilobytes) = (mode, group, seconds, kilobytes)
-            (self.own, self.peer, self.selectors) = (own, peer, selectors)
-            (self.traffic, self.tunnel, self.originalAddresses) = (traffic, tunnel, originalAddresses)
+            (self.own, self.peer, self.tunnel, self.originalAddresses) = (own, peer, tunnel, originalAddresses)
+            otherTraffic = Self.selectors(own, peer)?.traffic == traffic ? nil : Shared(traffic)
+        }
+
+        /// The traffic as the identifications say it; nil where none were sent.
+        var selectors: IKESelectors? { Self.selectors(own, peer) }
+
+        /// The traffic, our side the local one; nil where a side is no address.
+        var traffic: TrafficSelector? { if let otherTraffic { otherTraffic.value } else { selectors?.traffic } }
+
+        private static func selectors(_ own: [UInt8]?, _ peer: [UInt8]?) -> IKESelectors? {
+            guard let own, let peer, let initiator = try? IdentificationPayload(parsing: peer),
+                let responder = try? IdentificationPayload(parsing: own)
+            else { return nil }
+            return IKESelectors(initiator: IKESelector(initiator), responder: IKESelector(responder))
         }
 
         /// Whether both are about the same traffic.
@@ -39,7 +51,10 @@ struct Child: Sendable {
     let inboundCPI: UInt16?
     let suite: IPsecSuite
     let agreed: Agreement
+    /// Where it is overlapped.
     let initiatorNonce: [UInt8]
+    /// When its life ends, which becomes a deadline when that of its successor has come: most pairs are gone by then.
+    var end = Instant(nanoseconds: .max)
     /// Grows with each pair: which one is newer.
     let number: UInt64
     /// At how many kilobytes a successor is wanted.
@@ -140,17 +155,17 @@ extension IKEEngine {
         lastChild &+= 1
         let agreed = Child.Agreement(
             mode: chosen.mode, group: chosen.group, seconds: seconds, kilobytes: kilobytes, own: result.own,
-            peer: result.peer, selectors: result.selectors, traffic: result.traffic, tunnel: result.tunnel,
+            peer: result.peer, traffic: result.traffic, tunnel: result.tunnel,
             originalAddresses: result.originalAddresses)
         children[inboundSPI] = Child(
             peer: established.peer, quickMode: id, role: result.role, outbound: outbound,
             inboundCPI: result.inboundCPI, suite: chosen.suite, agreed: agreed,
-            initiatorNonce: result.initiatorNonce, number: lastChild,
+            initiatorNonce: result.isOverlapped ? result.initiatorNonce : [], number: lastChild,
             softKilobytes: softKilobytes, isOverlapped: result.isOverlapped,
             pace: VolumePace(since: now, inherited: pace(of: agreed, established.peer)))
         peers.change(established.peer) { $0.children.append(inboundSPI) }
         let life = Duration.seconds(Int64(clamping: min(seconds, UInt64(Int64.max / 1_000_000_000))))
-        deadlines.set(.child(inboundSPI), now + life + lifetimes.expiryGrace)
+        children[inboundSPI]?.end = now + life + lifetimes.expiryGrace
         deadlines.set(.rekeyChild(inboundSPI), now + life * share)
         let addresses = result.originalAddresses
         emit(
@@ -255,6 +270,9 @@ extension IKEEngine {
     mutating func rekeyIsDue(
         _ inboundSPI: UInt32, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
+        if let end = children[inboundSPI]?.end, !deadlines.contains(.child(inboundSPI)) {
+            deadlines.set(.child(inboundSPI), end)
+        }
         let isOver = children[inboundSPI]?.usedUpSince.map { $0 + limits.exchangeLifetime <= now } ?? false
         guard isOver || rekey(inboundSPI: inboundSPI, now: now, using: &generator) == nil,
             let child = children[inboundSPI], !child.isReplaced, !child.isRekeying,

@@ -53,7 +53,7 @@ extension IKEEngine {
             mode: mode, group: proposal.group ?? tunnel?.group ?? (isSecret ? established.suite.group : nil),
             seconds: lifetimes.ipsecMaximumSeconds,
             kilobytes: lifetimes.ipsecMaximumKilobytes, own: selectors.responder.body,
-            peer: selectors.initiator.body, selectors: selectors, traffic: traffic, tunnel: proposal.tunnel,
+            peer: selectors.initiator.body, traffic: traffic, tunnel: proposal.tunnel,
             originalAddresses: [])
         let algorithms = tunnel?.algorithms ?? policy(for: known.path).phaseTwo
         // A NAT changes what AH authenticates (RFC 3947 section 1).

@@ -7,6 +7,7 @@ extension IKEEngine {
     mutating func rekeyAssociation(
         _ cookie: UInt64, now: Instant, using generator: inout some RandomNumberGenerator
     ) {
+        if let end = associations[cookie]?.end { deadlines.set(.association(cookie), end) }
         guard let association = associations[cookie], let established = association.established,
             let peer = peers[established.peer], peer.associations.last == cookie, !peer.children.isEmpty
         else { return }
@@ -41,7 +42,7 @@ extension IKEEngine {
             return initiation.wanted.peer == peer.id
         }
         guard !isBusy else { return true }
-        var initiation = peer.initiation ?? IKEInitiation(peer.path)
+        var initiation = peer.initiation?.value ?? IKEInitiation(peer.path)
         initiation.path = peer.path
         initiation.sendsInitialContact = false
         initiation.suites = [suite]

@@ -49,7 +49,7 @@ struct Bench {
     init(_ change: (inout PPPConfiguration) -> Void = { _ in }) {
         var configuration = PPPConfiguration()
         change(&configuration)
-        link = PPPLink(configuration: configuration)
+        link = PPPLink(Shared(configuration))
     }
 
     mutating func start() -> [SentFrame] {
