@@ -9,10 +9,15 @@ public struct User: Sendable {
     public let password: SecretBytes
     /// The inner address that he always gets; nil: one from the pool.
     public let fixedAddress: IPv4Address?
+    /// How much each of his sessions may move.
+    public let rateLimits: RateLimits
 
     /// The user `name`.
-    public init(name: String, password: SecretBytes, fixedAddress: IPv4Address? = nil) {
+    public init(
+        name: String, password: SecretBytes, fixedAddress: IPv4Address? = nil, rateLimits: RateLimits = .none
+    ) {
         (self.name, self.password, self.fixedAddress) = (name, password, fixedAddress)
+        self.rateLimits = rateLimits
     }
 }
 

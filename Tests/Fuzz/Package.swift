@@ -37,7 +37,7 @@ let package = Package(
                 "Entries.swift", "IKEPort.swift", "PacketPath.swift", "PacketPath+Clear.swift",
                 "PacketPath+Commands.swift",
                 "PacketPath+Tunnels.swift", "PacketPath+Waiting.swift", "PacketPathDrop.swift", "RouteTable.swift",
-                "SlotTable.swift",
+                "SlotTable.swift", "TokenBucket.swift",
                 "TunnelTable.swift", "WorkerMessages.swift",
             ],
             swiftSettings: room),

@@ -58,6 +58,7 @@ struct ConfigurationFileTests {
         #expect(configuration.logLevel == .info)
         #expect(configuration.limits.sessions == 10_000)
         #expect(configuration.limits.sessionsPerUser == nil)
+        #expect(configuration.rateLimits == .none && configuration.users[0].rateLimits == .none)
         #expect(configuration.policy.ike.lifetimes == IKELifetimes())
         #expect(configuration.rules.isEmpty && configuration.keys.isEmpty)
         #expect(configuration.aggressiveMode == .init())
@@ -76,7 +77,10 @@ struct ConfigurationFileTests {
               - name: alice
                 password: 0042
                 address: 10.1.0.5
+                rateLimit: {toClient: 2 Gbit/s}
               - {name: "bob smith", password: 'yes'}
+              - {name: carol, password: c, rateLimit: {fromClient: none, toClient: 100 kbit/s}}
+            rateLimit: {fromClient: 20 Mbit/s}
             l2tp:
               network: 10.1.0.0/16
               local: 10.1.0.2
@@ -104,7 +108,19 @@ struct ConfigurationFileTests {
         #expect(configuration.preSharedKey == SecretBytes(utf8: "a key: with # signs"))
         #expect(configuration.publicAddress == IPv4Address(203, 0, 113, 9))
         #expect(configuration.endpoints.map(\.description) == ["192.0.2.1", "2001:db8::7"])
-        #expect(configuration.users.map(\.name) == ["alice", "bob smith"])
+        #expect(configuration.users.map(\.name) == ["alice", "bob smith", "carol"])
+        let rates = { (fromClient: String?, toClient: String?) in
+            RateLimits(fromClient: fromClient.flatMap { DataRate($0) }, toClient: toClient.flatMap { DataRate($0) })
+        }
+        #expect(configuration.rateLimits == rates("20 Mbit/s", nil))
+        #expect(
+            configuration.users.map(\.rateLimits) == [
+                rates("20 Mbit/s", "2 Gbit/s"), rates("20 Mbit/s", nil), rates(nil, "100 kbit/s"),
+            ])
+        #expect(
+            configuration.summary.contains {
+                $0.hasSuffix("20 Mbit/s from each client, none to it; others for 2 of the users")
+            })
         #expect(configuration.users[0].password == SecretBytes(utf8: "0042"))
         #expect(configuration.users[0].address == IPv4Address(10, 1, 0, 5))
         #expect(configuration.users[1].password == SecretBytes(utf8: "yes"))
@@ -149,6 +165,21 @@ struct ConfigurationFileTests {
             ("nbns: [[1.1.1.1]]", "c.yaml:4: nbns[0]: is a list; allowed: one value, as text"),
             ("interface: much-too-long-name", "c.yaml:4: interface: 'much-too-long-name' is not a name"),
             ("interface: a/b", "c.yaml:4: interface: 'a/b' is not a name"),
+            (
+                "rateLimit: 20 Mbit/s",
+                "c.yaml:4: rateLimit: is text, not a mapping; allowed: the keys fromClient, toClient"
+            ),
+            (
+                "rateLimit: {up: none}",
+                "c.yaml:4: rateLimit.up: is not a key that this gateway knows; allowed: fromClient,"
+            ),
+            (
+                "rateLimit: {fromClient: 20}",
+                "c.yaml:4: rateLimit.fromClient: '20' is not a rate; allowed: none, or 8 kbit/s to 1000 Gbit/s: a whole"
+            ),
+            ("rateLimit:\n  toClient: 7 kbit/s", "c.yaml:5: rateLimit.toClient: '7 kbit/s' is not a rate"),
+            ("rateLimit: {toClient: 1001 Gbit/s}", "c.yaml:4: rateLimit.toClient: '1001 Gbit/s' is not a rate"),
+            ("rateLimit: {toClient: }", "c.yaml:4: rateLimit.toClient: '' is not a rate"),
             ("workers: -1", "c.yaml:4: workers: -1 is out of range; allowed: a whole number from 0 to 256"),
             ("workers: many", "c.yaml:4: workers: 'many' is not a whole number"),
             ("workers: 1.5", "c.yaml:4: workers: '1.5' is not a whole number"),
@@ -244,7 +275,7 @@ struct ConfigurationFileTests {
             ),
             (
                 "psk: labsecret\nusers: []",
-                "c.yaml:2: users: has 0 entries; allowed: a list of {name, password, address}, 1 to 100000"
+                "c.yaml:2: users: has 0 entries; allowed: a list of {name, password, address, rateLimit}, 1 to"
             ),
             ("psk: labsecret\nusers:", "c.yaml:2: users: is empty, not a list"),
             ("psk: labsecret\nusers: {alice: b}", "c.yaml:2: users: is a mapping, not a list"),
@@ -267,6 +298,10 @@ struct ConfigurationFileTests {
             (
                 "psk: labsecret\nusers:\n  - {name: a, password: b}\n  - {name: a, password: c}",
                 "c.yaml:4: users[1].name: 'a' is there already: c.yaml:3 users[0].name; allowed: each name once"
+            ),
+            (
+                "psk: labsecret\nusers:\n  - {name: a, password: b, rateLimit: {fromClient: fast}}",
+                "c.yaml:3: users[0].rateLimit.fromClient: 'fast' is not a rate; allowed: none, or 8 kbit/s"
             ),
             (
                 "psk: labsecret\nusers:\n  - {name: a, password: b, address: 10.0.0.1}",

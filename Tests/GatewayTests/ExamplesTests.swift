@@ -71,6 +71,7 @@ struct ExamplesTests {
         #expect(full.dnsServers == minimal.dnsServers && full.nbnsServers == minimal.nbnsServers)
         #expect(full.masquerades == minimal.masquerades && full.interface == minimal.interface)
         #expect(full.workers == minimal.workers && full.logLevel == minimal.logLevel)
+        #expect(full.rateLimits == minimal.rateLimits)
         #expect(full.limits == minimal.limits && full.securityPolicy == minimal.securityPolicy)
     }
 

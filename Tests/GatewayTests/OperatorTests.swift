@@ -279,6 +279,16 @@ struct OperatorTablesTests {
         #expect(lines.allSatisfy { $0.last != " " })
     }
 
+    @Test("a session's rate limits stand in its line, and nothing where it has none")
+    func rateLimits() throws {
+        var limited = session(1, "alice")
+        (limited.rateLimitIn, limited.rateLimitOut) = (20_000_000, 1_500_000)
+        let lines = OperatorTables.sessions([limited, session(2, "bob")])
+        #expect(lines[0].hasSuffix("PROTECTION   LIMIT IN    LIMIT OUT"))
+        #expect(lines[1].hasSuffix("  esp         20 Mbit/s  1500 kbit/s") && lines[2].hasSuffix("  esp"))
+        #expect(try OperatorJSON.text([limited]).contains("\"rateLimitIn\" : 20000000"))
+    }
+
     @Test("SAs have a line for each pair, with what is left of their lives")
     func associations() {
         let lines = OperatorTables.associations(State().associations(), now: start.addingTimeInterval(60))

@@ -291,4 +291,23 @@ struct SessionTests {
         world.run(.seconds(1))
         #expect(client.requestsReceived == [1] && world.gateway.tooLarge == 1)
     }
+    @Test("a rate limit reaches the session's worker, and the operator's list")
+    func rateLimit() throws {
+        let world = try Simulation(configuration: "rateLimit: {fromClient: 20 Mbit/s, toClient: 8 kbit/s}")
+        let client = world.addDirectClient()
+        world.connect(client)
+        let address = try #require(client.innerAddress)
+        for serial in 1...100 {
+            world.inject(
+                Probe(
+                    from: Simulation.host, to: address, .request, client: client.index, serial: serial, byteCount: 1000
+                )
+                .bytes)
+        }
+        world.run(.seconds(1))
+        #expect(client.requestsReceived == Array(1...65))
+        #expect(world.gateway.workers.reduce(0) { $0 + $1.path.drops[.overRateToClient] } == 35)
+        let record = try #require(world.gateway.plane.sessions().first)
+        #expect(record.rateLimitIn == 20_000_000 && record.rateLimitOut == 8000)
+    }
 }

@@ -60,6 +60,7 @@ extension ConfigurationAssembly {
         var names: [String: SettingPlace] = [:]
         var addresses: [IPv4Address: SettingPlace] = [:]
         var users: [GatewayConfiguration.User] = []
+        let rateLimits = draft.rateLimit.limits(or: .none)
         for user in drafts {
             if case .given(let name, let place) = user.name {
                 if let first = names[name] {
@@ -75,7 +76,10 @@ extension ConfigurationAssembly {
                 addresses[address] = addresses[address] ?? place
             }
             guard let name = user.name.value, let password = user.password.value else { continue }
-            users.append(.init(name: name, password: password, address: user.address.value))
+            users.append(
+                .init(
+                    name: name, password: password, address: user.address.value,
+                    rateLimits: user.rateLimit.limits(or: rateLimits)))
         }
         return users.count == drafts.count ? users : nil
     }

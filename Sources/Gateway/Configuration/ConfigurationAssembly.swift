@@ -84,7 +84,7 @@ struct ConfigurationAssembly {
             workers: draft.workers.value ?? 0,
             offloads: draft.offloads.value.map { $0.reduce(.none) { $0.union($1) } } ?? .all,
             logLevel: draft.logLevel.value ?? .info,
-            limits: limits, api: api)
+            limits: limits, rateLimits: draft.rateLimit.limits(or: .none), api: api)
         return isCarriedOut(securityPolicy, by: configuration) ? configuration : nil
     }
 

@@ -34,6 +34,7 @@ struct ConfigurationDraft: Sendable {
     var offloads = Setting<[Offloads]>.absent
     var logLevel = Setting<Logger.Level>.absent
     var limits = Limits()
+    var rateLimit = RateLimit()
     var api = Setting<API>.absent
 
     /// What may differ from peer to peer: at the top for everybody, in a rule for some.
@@ -141,6 +142,18 @@ struct ConfigurationDraft: Sendable {
         var name = Setting<String>.absent
         var password = Setting<SecretBytes>.absent
         var address = Setting<IPv4Address>.absent
+        var rateLimit = RateLimit()
+    }
+
+    /// How much a session may move each way; nil stands for no limit.
+    struct RateLimit: Sendable {
+        var fromClient = Setting<DataRate?>.absent
+        var toClient = Setting<DataRate?>.absent
+
+        /// The limits, `others` where a direction is left out.
+        func limits(or others: RateLimits) -> RateLimits {
+            RateLimits(fromClient: fromClient.value ?? others.fromClient, toClient: toClient.value ?? others.toClient)
+        }
     }
 
     /// Where certificates come from.

@@ -17,7 +17,7 @@ struct ConfigurationFile {
                 "enableModp1024", "rules", "tunnels", "psk", "keys", "aggressiveMode", "certificates",
                 "publicAddress", "endpoints", "policy",
                 "users", "l2tp", "ppp", "dns", "nbns", "masquerade", "interface", "workers", "offloads", "log",
-                "limits",
+                "limits", "rateLimit",
                 "api",
             ]
         static let ike = ["ciphers", "hashes", "groups"]
@@ -33,7 +33,8 @@ struct ConfigurationFile {
         static let key = ["psk", "identity", "network"]
         static let aggressiveMode = ["groups", "anyIdentity", "certificates"]
         static let group = ["name", "psk"]
-        static let user = ["name", "password", "address"]
+        static let user = ["name", "password", "address", "rateLimit"]
+        static let rateLimit = ["fromClient", "toClient"]
         static let l2tp = ["network", "local", "pool", "hostName", "secret"]
         static let ppp = ["mtu", "authentication"]
         static let log = ["level"]
@@ -54,7 +55,8 @@ struct ConfigurationFile {
     static let everyKey =
         [
             Keys.top, Keys.ike, Keys.esp, Keys.header, Keys.lifetimes, Keys.deadPeerDetection, Keys.rule, Keys.tunnel,
-            Keys.key, Keys.aggressiveMode, Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.l2tp,
+            Keys.key, Keys.aggressiveMode, Keys.group, Keys.certificates, Keys.onlineStatus, Keys.user, Keys.rateLimit,
+            Keys.l2tp,
             Keys.ppp, Keys.log, Keys.limits,
             APIKeys.section, APIKeys.token, Array(PolicyKeys.all),
         ].joined()
@@ -142,6 +144,7 @@ struct ConfigurationFile {
         let log = section(top, "log", Keys.log)
         draft.logLevel = text(log, "level", ValueRules.logLevel)
         draft.limits = limits(top)
+        draft.rateLimit = rateLimit(top)
         draft.api = operatorAPI(top)
         return draft
     }
@@ -159,12 +162,21 @@ struct ConfigurationFile {
         return limits
     }
 
+    private mutating func rateLimit(_ parent: YAMLSection) -> ConfigurationDraft.RateLimit {
+        let section = section(parent, "rateLimit", Keys.rateLimit)
+        var limit = ConfigurationDraft.RateLimit()
+        limit.fromClient = text(section, "fromClient", ValueRules.rate)
+        limit.toClient = text(section, "toClient", ValueRules.rate)
+        return limit
+    }
+
     private mutating func users(_ top: YAMLSection) -> Setting<[ConfigurationDraft.User]> {
         mappings(top, "users", Keys.user, 1...100_000) { file, section in
             var user = ConfigurationDraft.User()
             user.name = file.required(section, "name", ValueRules.userName)
             user.password = file.required(section, "password", ValueRules.password)
             user.address = file.text(section, "address", ValueRules.address)
+            user.rateLimit = file.rateLimit(section)
             return user
         }
     }

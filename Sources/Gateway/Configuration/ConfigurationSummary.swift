@@ -22,6 +22,7 @@ extension GatewayConfiguration {
                     "\(l2tp.network), gateway \(l2tp.local), pool \(l2tp.pool.lowerBound)-\(l2tp.pool.upperBound)"
                 ),
                 ("PPP", "MTU \(ppp.mtuBytes), \(ppp.authentication.map(\.rawValue).joined(separator: ", "))"),
+                ("rate limit", rateLimitSummary),
                 ("DNS", dnsServers.isEmpty ? "none" : list(dnsServers)),
                 ("NBNS", nbnsServers.isEmpty ? "none" : list(nbnsServers)),
                 ("masquerade", masquerades ? "on" : "off"),
@@ -32,6 +33,13 @@ extension GatewayConfiguration {
                 ("API", api.map { "\($0.listen), for \($0.tokens.map(\.name).joined(separator: ", "))" } ?? "none"),
             ]
         return TextTable.pairs(rows)
+    }
+
+    private var rateLimitSummary: String {
+        let text = { (rate: DataRate?) in rate?.description ?? "none" }
+        let others = users.count { $0.rateLimits != rateLimits }
+        return "\(text(rateLimits.fromClient)) from each client, \(text(rateLimits.toClient)) to it"
+            + (others == 0 ? "" : "; others for \(others) of the users")
     }
 
     private var keySummary: String {

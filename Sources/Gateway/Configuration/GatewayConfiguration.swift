@@ -50,6 +50,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
     public let logLevel: Logger.Level
     /// How much of each thing there may be.
     public let limits: Limits
+    /// How much each session may move, of users for whom nothing else is said.
+    public let rateLimits: RateLimits
     /// The API for operators elsewhere; nil where there is none.
     public let api: OperatorAPISettings?
 
@@ -100,6 +102,8 @@ public struct GatewayConfiguration: Sendable, Equatable {
         /// The inner address that only this user gets, inside ``L2TPSettings/network``; possibly inside the pool too, which
         /// must then not hand it to others.
         public let address: IPv4Address?
+        /// How much each of the user's sessions may move.
+        public let rateLimits: RateLimits
     }
 
     /// What concerns tunnels and inner addresses.

@@ -60,7 +60,11 @@ extension GatewayConfiguration {
 
     /// Who may come in.
     func userTable() throws(UserTableError) -> UserTable {
-        try UserTable(users.map { Accounts.User(name: $0.name, password: $0.password, fixedAddress: $0.address) })
+        try UserTable(
+            users.map {
+                Accounts.User(
+                    name: $0.name, password: $0.password, fixedAddress: $0.address, rateLimits: $0.rateLimits)
+            })
     }
 
     /// The addresses for clients: the pool, without those that belong to one user alone.

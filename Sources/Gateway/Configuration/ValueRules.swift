@@ -14,6 +14,8 @@ enum ValueRules {
     static let userBytesMaximum = 255
     /// A host name AVP has this much room at most in the 10-bit AVP length (RFC 2661 4.1); ours is of a DNS name's length.
     static let hostNameBytesMaximum = 253
+    /// Below a kilobyte a second nobody gets anything done, and a unit was mistaken.
+    static let rateBytesPerSecondMinimum: UInt64 = 1000
     /// PATH_MAX.
     static let pathBytesMaximum = 4096
     /// IFNAMSIZ without its terminator.
@@ -81,6 +83,17 @@ enum ValueRules {
         }
         guard first <= last else { throw Refusal(problem: "\(quoted(text)) ends before it begins", allowed: allowed) }
         return first...last
+    }
+
+    /// A rate limit; nil for "none".
+    static func rate(_ text: String) throws(Refusal) -> DataRate? {
+        guard text != "none" else { return nil }
+        guard let rate = DataRate(text), rate.bytesPerSecond >= rateBytesPerSecondMinimum else {
+            throw Refusal(
+                problem: "\(quoted(text)) is not a rate",
+                allowed: "none, or 8 kbit/s to 1000 Gbit/s: a whole number of kbit/s, Mbit/s or Gbit/s")
+        }
+        return rate
     }
 
     static func profile(_ text: String) throws(Refusal) -> IKEProfile { try choice(text) }

@@ -30,7 +30,8 @@ extension ControlPlane: OperatorState {
             espSA: peer?.current.map { "\($0.inbound):\($0.outbound)" } ?? "", l2tpTunnel: session.tunnel.value,
             l2tpSession: session.l2tp.value,
             authentication: session.authentication.map { PPPAuthentication($0).rawValue } ?? "",
-            protection: peer?.protection ?? "")
+            protection: peer?.protection ?? "", rateLimitIn: session.rateLimits.fromClient?.bitsPerSecond,
+            rateLimitOut: session.rateLimits.toClient?.bitsPerSecond)
     }
 
     func tunnels() -> [TunnelRecord] {

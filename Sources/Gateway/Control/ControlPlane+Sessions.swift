@@ -186,6 +186,7 @@ extension ControlPlane {
             return refuse(identifier, .noAddressFree, "No address is free", now: now)
         }
         clientSessions[identifier]?.address = address
+        clientSessions[identifier]?.rateLimits = account.rateLimits
         counters.count(.usersAccepted)
         return .accepted(
             AddressAssignment(
@@ -234,6 +235,7 @@ extension ControlPlane {
         guard let session = clientSessions[identifier], let peer = peers[session.peer] else { return }
         let mtuBytes = min(Int(network.peerMRUBytes), configuration.ppp.mtuBytes)
         let address = network.assignment.address
+        put(.command(worker: session.worker, .setRateLimits(slot: session.slot, session.rateLimits)))
         put(
             .command(
                 worker: session.worker,

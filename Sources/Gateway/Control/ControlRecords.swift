@@ -141,6 +141,8 @@ struct ClientSession {
     var user = ""
     /// The address that was leased, also while IPCP has yet to agree on it.
     var address: IPv4Address?
+    /// How much it may move, which its user says.
+    var rateLimits = RateLimits.none
     /// Since when IP packets may flow.
     var since: Instant?
     /// How the user authenticated.

@@ -288,6 +288,9 @@ struct SessionEntry: ~Copyable {
     var sequence = L2TPDataSequence()
     /// Nil until the user is authenticated and the address agreed.
     var network: NetworkParameters?
+    /// What may pass; nil is all.
+    private var fromClient: TokenBucket?
+    private var toClient: TokenBucket?
     /// When the control loop was told last that something came.
     var activityTold = Instant.zero
     /// The slot of the peer's next session, -1 for none.
@@ -305,6 +308,21 @@ struct SessionEntry: ~Copyable {
     }
 
     deinit { traffic.release() }
+
+    /// Limits what may pass each way.
+    mutating func limit(to limits: RateLimits) {
+        // Who is told the same once more gets no new bucket, which would be full.
+        if fromClient?.rate != limits.fromClient { fromClient = limits.fromClient.map { TokenBucket($0) } }
+        if toClient?.rate != limits.toClient { toClient = limits.toClient.map { TokenBucket($0) } }
+    }
+
+    /// Whether a packet of `count` bytes from the client is within its rate.
+    @inline(__always)
+    mutating func mayReceive(_ count: Int, now: Instant) -> Bool { fromClient?.take(count, now: now) ?? true }
+
+    /// Whether a packet of `count` bytes to the client is within its rate.
+    @inline(__always)
+    mutating func maySend(_ count: Int, now: Instant) -> Bool { toClient?.take(count, now: now) ?? true }
 
     @inline(__always)
     func countIn(_ count: Int) { traffic._withUnsafeGuaranteedRef { $0.countIn(count) } }

@@ -37,6 +37,8 @@ extension PacketPath {
             sessions[slot]?.pointee.remotePort = remotePort
         case .setNetwork(let slot, let network):
             sessions[slot]?.pointee.network = network
+        case .setRateLimits(let slot, let limits):
+            sessions[slot]?.pointee.limit(to: limits)
         case .removeSession(let slot):
             removeSession(at: slot)
         case .setPathMTU(let slot, let bytes):

@@ -347,6 +347,7 @@ struct PacketPath: ~Copyable {
         guard let header = IPv4Header(packet) else { return refuse(.badInnerPacket) }
         guard header.source == network.address else { return refuse(.spoofedSource) }
         packet.count = header.totalLength
+        guard session.pointee.mayReceive(packet.count, now: now) else { return refuse(.overRateFromClient) }
         TCPSegmentSize.clamp(packet, header, mtuBytes: network.mtuBytes)
         session.pointee.countIn(packet.count)
         return true
@@ -388,12 +389,14 @@ struct PacketPath: ~Copyable {
             network.address == header.destination
         else { return drop(.noSessionForAddress) }
         packet.count = header.totalLength
-        guard packet.count <= network.mtuBytes else {
-            return .tooLarge(.session(entry.slot), mtuBytes: network.mtuBytes)
-        }
-        if let association = peers[session.pointee.peer]?.pointee.outbound, association.pointee.association.isUsedUp {
+        let fits = packet.count <= network.mtuBytes
+        if fits, let association = peers[session.pointee.peer]?.pointee.outbound,
+            association.pointee.association.isUsedUp
+        {
             return awaitSuccessor(packet, of: association, peer: session.pointee.peer, now: now)
         }
+        guard session.pointee.maySend(packet.count, now: now) else { return drop(.overRateToClient) }
+        guard fits else { return .tooLarge(.session(entry.slot), mtuBytes: network.mtuBytes) }
         TCPSegmentSize.clamp(packet, header, mtuBytes: network.mtuBytes)
         return encapsulate(&packet, session: entry.slot)
     }

@@ -24,6 +24,8 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case badInnerPacket
     /// The inner source address is not the session's.
     case spoofedSource
+    /// From a client that sends more than its rate limit.
+    case overRateFromClient
     /// By an SA that is for other traffic than this (RFC 4301 section 5.2 step 4).
     case outsideSelector
     /// In tunnel mode, but not an IP packet, or not of the version that its SA says.
@@ -42,6 +44,8 @@ enum PacketPathDrop: UInt8, CaseIterable, Sendable {
     case heldInVain
     /// From inside: no session has the destination address.
     case noSessionForAddress
+    /// From inside: the session is sent more than its rate limit.
+    case overRateToClient
     /// From inside: too large, and must not be fragmented. Its sender was told.
     case tooLargeToSend
     /// From inside: the session's peer has no SA to send by.

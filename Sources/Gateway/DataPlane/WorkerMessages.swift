@@ -40,6 +40,8 @@ enum WorkerCommand: Sendable {
     case moveSession(slot: Int, remotePort: UInt16)
     /// IP packets may flow; with nil, no more.
     case setNetwork(slot: Int, NetworkParameters?)
+    /// How much IP packets may move each way.
+    case setRateLimits(slot: Int, RateLimits)
     case removeSession(slot: Int)
     /// An L2TP control message, to be sent to the client's UDP port.
     case sendControl(peer: Int, remotePort: UInt16, message: [UInt8])

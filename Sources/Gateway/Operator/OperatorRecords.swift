@@ -38,13 +38,17 @@ public struct SessionRecord: Codable, Equatable, Sendable, Identifiable {
     public var authentication: String
     /// How the client's packets are protected: `esp`, `ah`, `ah+esp`, or `none` for a soft association.
     public var protection: String
+    /// How many bits of inner packets a second may come from the client; nil is no limit.
+    public var rateLimitIn: UInt64?
+    /// How many may go to it.
+    public var rateLimitOut: UInt64?
 
     /// A session's record.
     public init(
         id: UInt64, user: String, outerAddress: String, outerPort: UInt16, innerAddress: String, since: Date,
         bytesIn: UInt64, bytesOut: UInt64, packetsIn: UInt64, packetsOut: UInt64, ikeCipher: String, espCipher: String,
         ikeSA: String, espSA: String, l2tpTunnel: UInt16, l2tpSession: UInt16, authentication: String,
-        protection: String = "esp"
+        protection: String = "esp", rateLimitIn: UInt64? = nil, rateLimitOut: UInt64? = nil
     ) {
         (self.id, self.user, self.since) = (id, user, since)
         (self.outerAddress, self.outerPort, self.innerAddress) = (outerAddress, outerPort, innerAddress)
@@ -53,6 +57,7 @@ public struct SessionRecord: Codable, Equatable, Sendable, Identifiable {
         (self.ikeCipher, self.espCipher, self.ikeSA, self.espSA) = (ikeCipher, espCipher, ikeSA, espSA)
         (self.l2tpTunnel, self.l2tpSession, self.authentication) = (l2tpTunnel, l2tpSession, authentication)
         self.protection = protection
+        (self.rateLimitIn, self.rateLimitOut) = (rateLimitIn, rateLimitOut)
     }
 }
 

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Wire
 
 /// The answers as people read them: aligned columns, RFC 3339 times in UTC, bytes in readable units.
 public enum OperatorTables {
@@ -11,7 +12,7 @@ public enum OperatorTables {
                 time(session.since), TextTable.bytes(session.bytesIn), TextTable.bytes(session.bytesOut),
                 "\(session.packetsIn)", "\(session.packetsOut)", session.ikeCipher, session.espCipher, session.ikeSA,
                 session.espSA, "\(session.l2tpTunnel)/\(session.l2tpSession)",
-                session.protection,
+                session.protection, limit(session.rateLimitIn), limit(session.rateLimitOut),
             ]
         }
         return TextTable.lines(
@@ -19,6 +20,7 @@ public enum OperatorTables {
                 ("ID", .right), ("USER", .left), ("OUTER", .left), ("INNER", .left), ("SINCE", .left),
                 ("IN", .right), ("OUT", .right), ("PACKETS IN", .right), ("PACKETS OUT", .right), ("IKE", .left),
                 ("ESP", .left), ("IKE SA", .left), ("ESP SA", .left), ("L2TP", .left), ("PROTECTION", .left),
+                ("LIMIT IN", .right), ("LIMIT OUT", .right),
             ], rows)
     }
 
@@ -120,6 +122,10 @@ public enum OperatorTables {
         if isBytes { return TextTable.bytes(UInt64(rate)) }
         let tenths = UInt64((rate * 10).rounded())
         return "\(tenths / 10).\(tenths % 10)"
+    }
+
+    private static func limit(_ bitsPerSecond: UInt64?) -> String {
+        bitsPerSecond.flatMap { DataRate(bytesPerSecond: $0 / 8) }?.description ?? ""
     }
 
     /// Who was hung up.

@@ -34,7 +34,7 @@ enum PacketPathFuzz {
         remote: Endpoint(IPv4Address(192, 0, 2, 7), 4500), local: .v4(IPv4Address(198, 51, 100, 1)))
     fileprivate static let inbound = SecurityParameterIndex(0x1200_0101)
     fileprivate static let outbound = SecurityParameterIndex(0x3400_0202)
-    /// The second session wants sequence numbers and short headers.
+    /// The second session wants sequence numbers and short headers, and has rate limits.
     fileprivate static let networks: [NetworkParameters] = [
         NetworkParameters(
             address: IPv4Address(192, 168, 42, 10), mtuBytes: 1400, omitsAddressAndControl: false,
@@ -185,6 +185,8 @@ extension PacketPathFuzz.Bench {
                     remoteSession: UInt16(70 + slot), remotePort: 1701, isSequenced: slot == 1,
                     traffic: SessionTraffic())))
         run(.setNetwork(slot: slot, Fuzz.networks[slot]))
+        let rate = slot == 1 ? DataRate("8 kbit/s") : nil
+        run(.setRateLimits(slot: slot, RateLimits(fromClient: rate, toClient: rate)))
         routes.set(Fuzz.networks[slot].address, to: RouteTable.Entry(worker: 0, slot: slot))
     }
 
