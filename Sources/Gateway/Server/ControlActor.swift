@@ -212,10 +212,11 @@ actor ControlActor {
         var commands: [[WorkerCommand]] = Array(repeating: [], count: handles.count)
         var works: [IKEWork] = []
         var questions: [(tunnel: Int, remote: IPAddress)] = []
+        var messages: [(bytes: [UInt8], local: Endpoint, remote: Endpoint)] = []
         while let output = plane.pollOutput() {
             switch output {
             case .command(let worker, let command): commands[worker].append(command)
-            case .sendIKE(let message, let local, let remote): send(message, from: local, to: remote)
+            case .sendIKE(let message, let local, let remote): messages.append((message, local, remote))
             case .compute(let work): works.append(work)
             case .route(let network, let sources, let metric, let isThere, let holdsPeer):
                 system.set(network, from: sources, metric: metric, isThere: isThere, holdsPeer: holdsPeer)
@@ -229,6 +230,8 @@ actor ControlActor {
         defer { for question in questions { answer(question.tunnel, question.remote) } }
         compute(works)
         for worker in handles.indices { handles[worker].commands.put(commands[worker]) }
+        // A peer uses an SA as soon as it hears of it: its worker must know before.
+        for message in messages { send(message.bytes, from: message.local, to: message.remote) }
         var deadline = plane.nextDeadline
         if let shutDownDeadline {
             if plane.isIdle || shutDownDeadline <= SystemClock.now {
