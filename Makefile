@@ -46,7 +46,7 @@ test: swift ## run all tests: unit, instructions, fuzz, real clients (about 21 m
 	$(AS_ROOT) Tests/Interop/run --culvert $(CULVERT)
 	$(AS_ROOT) Tests/Interop/matrix --culvert $(CULVERT) --every 9
 
-bench: release ## measure everything: ciphers, path, dial-ins, throughput, scale, SoftEther beside it (35 minutes)
+bench: release ## measure everything: ciphers, path, dial-ins, throughput, latency, scale, SoftEther beside it (45 minutes)
 	swift build -c release --product culvert-bench
 	@scripts/install-packages bench
 	@echo 'make: in memory: ciphers, packet path, many sessions, dial-ins, idle clients (2 minutes)'
@@ -59,6 +59,9 @@ bench: release ## measure everything: ciphers, path, dial-ins, throughput, scale
 	@echo 'make: throughput against SoftEther VPN Server by load clients and real ones (5 minutes)'
 	$(AS_ROOT) Tests/Interop/throughput --culvert $(CULVERT) --kinds tcp-up,tcp-down --name peer cbc peer
 	$(AS_ROOT) Tests/Interop/bench --culvert $(CULVERT) --peer 2
+	@echo 'make: what a client at full speed costs the others, and with a gateway that waits for no processor (8 minutes)'
+	$(AS_ROOT) Tests/Interop/latency --culvert $(CULVERT)
+	$(AS_ROOT) Tests/Interop/latency --culvert $(CULVERT) --realtime --dial-ins 0 --name latency-realtime gcm null
 	@echo 'make: 1, 100 and 10000 sessions (7 minutes)'
 	$(AS_ROOT) Tests/Interop/scale --culvert $(CULVERT)
 

@@ -68,19 +68,21 @@ final class LoadCrowd {
                 begin(begun)
                 begun += 1
             }
-            serve(for: Self.lookInterval)
+            serve(until: SystemClock.now + Self.lookInterval)
         }
     }
 
     /// Answers what the gateway asks, for so long.
     func serve(for duration: Duration) {
         let end = SystemClock.now + duration
-        var now = SystemClock.now
-        repeat {
-            for report in plane.wait(until: min(end, nextLook)) { take(report, now: SystemClock.now) }
-            now = SystemClock.now
-            if now >= nextLook { look(now: now) }
-        } while now < end
+        while SystemClock.now < end { serve(until: end) }
+    }
+
+    /// Answers what the gateway asks next, if it asks something before `end`.
+    private func serve(until end: Instant) {
+        for report in plane.wait(until: min(end, nextLook)) { take(report, now: SystemClock.now) }
+        let now = SystemClock.now
+        if now >= nextLook { look(now: now) }
     }
 
     private func begin(_ index: Int) {

@@ -4,7 +4,8 @@
 #   [load] 192.0.2.200 --- 192.0.2.1 [gateway] 10.99.0.1 --- 10.99.0.2 [inside]
 #
 # Every address of CLIENTS_OUTER and of CLIENTS_INNER is the load namespace's own, every one of SERVERS the inside one's: the
-# client with the n-th inner address talks to the n-th server (culvert-bench load).
+# client with the n-th inner address talks to the n-th server (culvert-bench load). There may be more places like [load], each
+# with a process and a cable of its own.
 
 CLIENTS_OUTER=10.64.0.0/12
 CLIENTS_INNER=172.16.0.0/16
@@ -17,8 +18,12 @@ LOAD_SECONDS=60
 PEER_SECONDS=20
 
 RUN_PREFIX=$PREFIX
-declare -A WORLD_PID LOAD_PID LOAD_INPUT IPERF_PIDS
+declare -A WORLD_PID LOAD_PIDS LOAD_INPUT IPERF_PIDS
 declare -a WORLDS
+# Where the clients are that world_load dials in, as whom, and what their process is started by.
+PLACE=load
+LOAD_USER=$ALICE LOAD_PASSWORD=$ALICE_PASSWORD
+LOAD_BEFORE=()
 
 # world NAME: what follows is about this one.
 world() {
@@ -51,17 +56,32 @@ world_add() {
     in_ns gateway sysctl -qw net.ipv4.ip_forward=1
 }
 
+# world_place NAME NUMBER: another place with clients, at 10.NUMBER.0.0/16.
+world_place() {
+    local outer=10.$2.0.0/16 cable=10.127.$2
+    network_add "$1"
+    network_link "$1" wan gateway "$1"
+    ip_in "$1" addr add "$cable.2/24" dev wan
+    ip_in gateway addr add "$cable.1/24" dev "$1"
+    ip_in "$1" route add local "$outer" dev lo
+    ip_in "$1" route add local "$CLIENTS_INNER" dev lo
+    ip_in "$1" route add "$GATEWAY_OUTER/32" via "$cable.1"
+    ip_in gateway route add "$outer" via "$cable.2"
+}
+
 # The gateway's configuration, instead of the one for real clients.
 gateway_config() {
     cat <<YAML
 psk: "$PSK"
 users:
-  - {name: $ALICE, password: $ALICE_PASSWORD}
+  - {name: $ALICE, password: $ALICE_PASSWORD$ALICE_MORE}
+  - {name: $BOB, password: $BOB_PASSWORD}
 l2tp: {network: $CLIENTS_INNER, local: $INNER_LOCAL, pool: $INNER_POOL}
 masquerade: false
 YAML
     printf '%s\n' "$GATEWAY_EXTRA"
 }
+ALICE_MORE='' # of the first user
 # world_gateway [MORE-CONFIGURATION]: starts Culvert.
 world_gateway() {
     GATEWAY_EXTRA=${1:-}
@@ -75,25 +95,27 @@ world_softether() {
     WORLD_PID[$WORLD]=$GATEWAY_PID
 }
 
-# world_load SUITE CLIENTS [OPTION...]: dials clients in, and waits until they are.
+# world_load SUITE CLIENTS [OPTION...]: dials clients in, and waits until they are. Options that are given twice count as they are
+# given last.
 world_load() {
     local suite=$1 clients=$2 psk=$PSK
     shift 2
     [ ! -e "$WORK/commands" ] || psk=$SOFTETHER_PSK
-    mkfifo "$WORK/load.input"
-    ip netns exec "$PREFIX-load" "$BENCH" load --gateway "$GATEWAY_OUTER" --suite "$suite" --clients "$clients" \
+    mkfifo "$WORK/$PLACE.input"
+    ip netns exec "$PREFIX-$PLACE" "${LOAD_BEFORE[@]}" "$BENCH" load --gateway "$GATEWAY_OUTER" --suite "$suite" --clients "$clients" \
         --outer "$CLIENTS_OUTER" --inner "$CLIENTS_INNER" --servers "$SERVERS" --interface $LOAD_INTERFACE \
-        --psk "$psk" --user $ALICE --password $ALICE_PASSWORD --addresses "$WORK/clients" "$@" \
-        <"$WORK/load.input" >"$WORK/load.log" 2>&1 &
-    LOAD_PID[$WORLD]=$!
+        --psk "$psk" --user "$LOAD_USER" --password "$LOAD_PASSWORD" --addresses "$WORK/$PLACE.clients" "$@" \
+        <"$WORK/$PLACE.input" >"$WORK/$PLACE.log" 2>&1 &
+    LOAD_PID=$!
+    LOAD_PIDS[$WORLD]+="$LOAD_PID "
     # It runs until this is closed.
-    exec {LOAD_INPUT[$WORLD]}>"$WORK/load.input"
+    exec {LOAD_INPUT[$WORLD-$PLACE]}>"$WORK/$PLACE.input"
     within $LOAD_SECONDS load_settled
-    [ -s "$WORK/clients" ] && [ "$(wc -l <"$WORK/clients")" = "$clients" ] ||
-        die "$WORLD: not all clients come in: $(tail -n1 "$WORK/load.log")"
-    ip_in load route add "$SERVERS" dev $LOAD_INTERFACE
+    [ -s "$WORK/$PLACE.clients" ] && [ "$(wc -l <"$WORK/$PLACE.clients")" = "$clients" ] ||
+        die "$WORLD: not all clients come in: $(tail -n1 "$WORK/$PLACE.log")"
+    ip_in "$PLACE" route add "$SERVERS" dev $LOAD_INTERFACE
 }
-load_settled() { [ -e "$WORK/clients" ] || ! kill -0 "${LOAD_PID[$WORLD]}" 2>/dev/null; }
+load_settled() { [ -e "$WORK/$PLACE.clients" ] || ! kill -0 "$LOAD_PID" 2>/dev/null; }
 
 # Inner packets that the gateway's sessions have moved, both ways; 0 where it does not tell.
 gateway_packets() {
@@ -110,7 +132,7 @@ world_servers() {
         ip netns exec "$PREFIX-inside" iperf3 -s -B "$server" -p $((5201 + number)) >"$WORK/server.$number" 2>&1 </dev/null &
         IPERF_PIDS[$WORLD]+="$! "
         number=$((number + 1))
-    done < <(head -n "$1" "$WORK/clients")
+    done < <(head -n "$1" "$WORK/load.clients")
 }
 
 # What is needed from the host.
@@ -138,13 +160,13 @@ world_iperf() {
     die "$WORLD, $1: iperf3 failed $try times: $(grep -hm1 error "$4".*)"
 }
 world_iperf_once() {
-    local options=(-t "$3" -J) number pids=() inner server before packets failed=0
+    local options=(-t "$3" -P "$IPERF_FLOWS" -J) number pids=() inner server before packets failed=0
     case $1 in *-down) options+=(-R) ;; esac
     case $1 in udp-*) options+=(-u -b "$((UDP_MEGABITS / $2))M" -l "$UDP_BYTES") ;; esac
     packets=$(gateway_packets)
     before=$(gateway_microseconds)
     for ((number = 0; number < $2; number++)); do
-        read -r inner server < <(sed -n "$((number + 1))p" "$WORK/clients")
+        read -r inner server < <(sed -n "$((number + 1))p" "$WORK/load.clients")
         ip netns exec "$PREFIX-load" timeout $(($3 + 10)) iperf3 -c "$server" -B "$inner" -p $((5201 + number)) \
             "${options[@]}" >"$4.$number" 2>&1 </dev/null &
         pids+=($!)
@@ -157,6 +179,7 @@ world_iperf_once() {
     echo "$(($(gateway_microseconds) - before)) $(($(gateway_packets) - packets))"
     return $failed
 }
+IPERF_FLOWS=1 # of each client
 UDP_MEGABITS=1000 # of all clients together: iperf3 sends datagrams one by one, and more of them starves the others here
 UDP_BYTES=1300 # of payload, so that packets fit every tunnel
 
@@ -164,8 +187,8 @@ worlds_down() {
     local pid name
     for name in "${WORLDS[@]}"; do
         world "$name"
-        for pid in ${IPERF_PIDS[$name]:-} ${LOAD_PID[$name]:-} ${GATEWAY_PID:-}; do end_process "$pid"; done
-        for pid in load gateway inside; do ip netns del "$PREFIX-$pid" 2>/dev/null; done
+        for pid in ${IPERF_PIDS[$name]:-} ${LOAD_PIDS[$name]:-} ${GATEWAY_PID:-}; do end_process "$pid"; done
+        for pid in load probe dial gateway inside; do ip netns del "$PREFIX-$pid" 2>/dev/null; done
     done
     PREFIX=$RUN_PREFIX
     WORK=$RUN_WORK
