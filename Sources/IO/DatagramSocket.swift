@@ -5,7 +5,9 @@ import Wire
 /// What UDP sockets and raw sockets share: batches of packets out and in. Owned by one worker; other threads send through
 /// its ``sender``.
 public class DatagramSocket: Pollable {
-    /// How many bytes the kernel may keep for us in each direction, where it lets us choose.
+    /// How many bytes the kernel may keep for us in each direction, where it lets us choose. It fills while our processor is
+    /// another's, for some milliseconds at gigabits a second; shorter, it loses packets then, IKE's among them
+    /// (docs/performance.md).
     public static let bufferBytesWanted = 8 << 20
     /// IPv4 headers have 5 to 15 words (RFC 791, section 3.1).
     private static let headerBytes = 20...60
