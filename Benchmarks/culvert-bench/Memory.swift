@@ -70,7 +70,7 @@ struct Memory: ParsableCommand {
             guard Self.dial(&gateway, seed: UInt32(seed), now: clock.now) else {
                 throw ValidationError("dial-in \(seed) failed")
             }
-            guard !hasSessions || Self.connect(&gateway, seed: UInt32(seed), now: clock.now) else {
+            guard !hasSessions || gateway.connect(seed, now: clock.now) else {
                 throw ValidationError("dial-in \(seed) gets no session")
             }
         }
@@ -98,32 +98,6 @@ struct Memory: ParsableCommand {
         client.startQuickMode(now: now)
         exchange(&gateway, &client)
         return client.children.count == 1
-    }
-
-    /// L2TP and PPP of the client that has its SAs since just now.
-    private static func connect(_ gateway: inout PlaneInMemory, seed: UInt32, now: Instant) -> Bool {
-        var tunnel = TunnelClient(tunnelID: Int(seed % 0xffff) + 1, sessionID: 1)
-        tunnel.start(now: now)
-        var link: LinkClient?
-        while link?.address == nil {
-            if link == nil, tunnel.stage == .connected {
-                link = LinkClient(user: "alice", password: "wonderland", magicNumber: be32(Int(seed)))
-                link?.start(now: now)
-            }
-            let messages =
-                tunnel.outbox.map { PlaneInMemory.Inner.control($0) }
-                + (link?.outbox ?? []).map { PlaneInMemory.Inner.frame($0) }
-            guard !messages.isEmpty else { return false }
-            tunnel.outbox.removeAll()
-            link?.outbox.removeAll()
-            for answer in messages.flatMap({ gateway.receive($0) }) {
-                switch answer {
-                case .control(let message): tunnel.receive(message, now: now)
-                case .frame(let frame): link?.receive(frame, now: now)
-                }
-            }
-        }
-        return true
     }
 
     private func perClient(_ bytes: Int64) -> Double { Double(bytes) / Double(clients) }

@@ -5,8 +5,8 @@ import Wire
 @testable import Gateway
 
 /// What a silent session holds, counted: IKE, L2TP, PPP, accounts and one worker, all of a gateway but its threads and
-/// sockets. A client is forgotten as soon as
-/// it is in, so that all that stays is the gateway's. A release build holds the same; the goal is 8 KiB.
+/// sockets. A client is forgotten as soon as it is in, so that all that stays is the gateway's. A release build holds the
+/// same; the goal is 8 KiB.
 @Suite("What a silent session costs in memory")
 struct SessionMemoryTests {
     private final class Clock {
@@ -39,7 +39,7 @@ struct SessionMemoryTests {
             exchange(&ike, address)
             ike.startQuickMode(now: now)
             exchange(&ike, address)
-            return ike.children.count == 1 && connect(number)
+            return ike.children.count == 1 && plane.connect(number, now: now)
         }
 
         private func exchange(_ ike: inout IKEInitiator, _ address: IPv4Address) {
@@ -49,31 +49,6 @@ struct SessionMemoryTests {
                     message, from: Endpoint(address, 500), to: Endpoint(address: Simulation.gatewayAddress, port: 500))
                 for answer in answers { ike.receive(answer, now: now) }
             }
-        }
-
-        private func connect(_ number: Int) -> Bool {
-            var tunnel = TunnelClient(tunnelID: number + 1, sessionID: 1)
-            tunnel.start(now: now)
-            var link: LinkClient?
-            while link?.address == nil {
-                if link == nil, tunnel.stage == .connected {
-                    link = LinkClient(user: "alice", password: "wonderland", magicNumber: be32(number + 1))
-                    link?.start(now: now)
-                }
-                let messages =
-                    tunnel.outbox.map { PlaneInMemory.Inner.control($0) }
-                    + (link?.outbox ?? []).map { PlaneInMemory.Inner.frame($0) }
-                guard !messages.isEmpty else { return false }
-                tunnel.outbox.removeAll()
-                link?.outbox.removeAll()
-                for answer in messages.flatMap({ plane.receive($0) }) {
-                    switch answer {
-                    case .control(let message): tunnel.receive(message, now: now)
-                    case .frame(let frame): link?.receive(frame, now: now)
-                    }
-                }
-            }
-            return true
         }
 
         var counts: (plane: Int, worker: Int) { plane.securityAssociationCounts }

@@ -1,0 +1,1 @@
+../../../Tests/SimulationTests/Support/PlaneDialIn.swift
