@@ -3,8 +3,8 @@
 /// A dictionary keeps its values in its own table, of whose places up to two thirds are empty after it has grown, and moves
 /// all of them when it does. Here such a place takes a key and a pointer. Copies of a table share what is not changed.
 public struct RecordTable<Key: Hashable, Value> {
-    /// Nil only while the value is being taken away.
     fileprivate final class Record {
+        /// Nil only while the value is being taken away.
         var value: Value?
 
         init(_ value: Value) { self.value = value }

@@ -52,8 +52,8 @@ final class OuterPorts {
             return true
         }
         if packet.outer.doNotFragment, case .v4(let remote) = packet.path.remote.address {
-            if case .sendInUDP = disposition, let unfragmented {
-                _ = unfragmented.stage(packet)
+            if case .sendInUDP = disposition {
+                _ = (unfragmented ?? encapsulated).stage(packet)
             } else {
                 stageWhole(disposition, packet, to: remote)
             }

@@ -51,7 +51,7 @@ struct Child: Sendable {
     let inboundCPI: UInt16?
     let suite: IPsecSuite
     let agreed: Agreement
-    /// Where it is overlapped.
+    /// The initiator's nonce of a pair that overlaps another; else empty.
     let initiatorNonce: [UInt8]
     /// When its life ends, which becomes a deadline when that of its successor has come: most pairs are gone by then.
     var end = Instant(nanoseconds: .max)
